@@ -1,0 +1,101 @@
+"""Refusals of the rules, each with one word from a closed list.
+
+The words are protocol: vectors, logs, the local API, the documents and the command line all use the same ones.
+What is merely *not yet* possible (a missing parent) is a return value elsewhere, never one of these errors.
+"""
+
+from enum import StrEnum
+
+from tallystick.crypto.errors import TallystickError
+
+
+class Reason(StrEnum):
+    """Why bytes, an entry or a block are refused, or why a sealed entry is void."""
+
+    # -- bytes are not canonical (DecodeError) --
+    BAD_UTF8 = "bad-utf8"
+    DUPLICATE_KEY = "duplicate-key"
+    EXT = "ext"
+    FLOAT = "float"
+    INTEGER_RANGE = "integer-range"
+    KEY_TYPE = "key-type"
+    NOT_CANONICAL = "not-canonical"
+    RESERVED_BYTE = "reserved-byte"
+    TOO_DEEP = "too-deep"
+    TOO_LARGE = "too-large"
+    TOO_LONG = "too-long"
+    TRAILING_BYTES = "trailing-bytes"
+    TRUNCATED = "truncated"
+    UNSORTED_KEYS = "unsorted-keys"
+
+    # -- structure: the same answer on every node, for ever (EntryError on receipt) --
+    BAD_ANNEX = "bad-annex"
+    BAD_LINKS = "bad-links"
+    BAD_SEAL = "bad-seal"
+    BAD_SEQ = "bad-seq"
+    BAD_SIGNATURE = "bad-signature"
+    MALFORMED = "malformed"
+    NOT_LINKED = "not-linked"
+    UNKNOWN_DEVICE = "unknown-device"
+    UNKNOWN_KIND = "unknown-kind"
+    WRONG_LEDGER = "wrong-ledger"
+
+    # -- rules: a sealed entry is void with one of these (EntryError from a kind) --
+    ALONE = "alone"
+    ALREADY_DONE = "already-done"
+    BALANCE = "balance"
+    BUDGET_EXHAUSTED = "budget-exhausted"
+    DEADLINE = "deadline"
+    DEAL_CLOSED = "deal-closed"
+    DEVICE_FROZEN = "device-frozen"
+    FORK = "fork"
+    INVITE_CLOSED = "invite-closed"
+    KEY_USED = "key-used"
+    LIMIT = "limit"
+    MAX_OPEN = "max-open"
+    NOT_ACTIVE = "not-active"
+    NOT_ADDRESSED = "not-addressed"
+    NOT_ALLOWED = "not-allowed"
+    NOT_A_MEMBER = "not-a-member"
+    NOT_A_PARTNER = "not-a-partner"
+    NOT_FOUND = "not-found"
+    OFFER_CLOSED = "offer-closed"
+    OFFER_TAKEN = "offer-taken"
+    OWN_OFFER = "own-offer"
+    PAIR_CAP = "pair-cap"
+    POOL_EMPTY = "pool-empty"
+    REVOKED = "revoked"
+    ROLE = "role"
+    SCOPE = "scope"
+    STALE = "stale"
+    STATE = "state"
+    TERMS_CHANGED = "terms-changed"
+    TOO_EARLY = "too-early"
+    TOO_LATE = "too-late"
+
+
+class DecodeError(TallystickError):
+    """Bytes are not the one canonical encoding of a value; `offset` is where, if that is known."""
+
+    def __init__(self, reason: Reason, offset: int | None = None) -> None:
+        super().__init__(reason.value if offset is None else f"{reason.value} at byte {offset}")
+        self.reason = reason
+        self.offset = offset
+
+
+class EntryError(TallystickError):
+    """A well-formed entry that a rule refuses, for ever."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+        self.detail = detail
+
+
+class BlockError(TallystickError):
+    """A block, vote or certificate that the rules refuse, for ever."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
