@@ -1,0 +1,54 @@
+"""What every entry kind has: a body schema, the entries it refers to, whom it needs, and its rule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from tallystick.protocol.act import Act
+from tallystick.protocol.errors import EntryError, Reason
+
+Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+#: A moment in UTC milliseconds. 2^53 is the year 287396, and every tool can hold it.
+Moment = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
+Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A typed body. A field that may be absent has the default None and is left out when it is None.
+
+    `apply` writes into `act.state` and may stop anywhere with EntryError: the caller takes back what it wrote.
+    """
+
+    KIND: ClassVar[str]
+    #: Least standing of the author.
+    STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "contributor"
+    #: Whether a partner on probation counts as a contributor here.
+    FULL: ClassVar[bool] = False
+    SUSPENDED_MAY: ClassVar[bool] = True
+    DEPARTED_MAY: ClassVar[bool] = False
+    #: Whether a device with the scope `work` may sign it.
+    WORK_SCOPE: ClassVar[bool] = False
+
+    def refs(self) -> tuple[bytes, ...]:
+        """Entries that this body refers to; each must be `prev` or among `links`."""
+        return ()
+
+    def check(self) -> None:
+        """What the schema cannot say but needs no state. Raises EntryError(MALFORMED)."""
+
+    def apply(self, act: Act) -> None:
+        """The rule. Raises EntryError with the reason for which the entry is void."""
+        raise EntryError(Reason.UNKNOWN_KIND, self.KIND)
+
+    def to_map(self) -> dict[str, Any]:
+        """The body as it is encoded."""
+        return {
+            name: value
+            for name in sorted(self.__struct_fields__)
+            if (value := getattr(self, name)) is not None
+        }

@@ -1,0 +1,34 @@
+"""The list of entry kinds. A new kind is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.kinds.base import Body
+
+_BODIES: Final[tuple[type[Body], ...]] = ()
+
+KINDS: Final[Mapping[str, type[Body]]] = {body.KIND: body for body in _BODIES}
+
+
+def read_body(kind: str, fields: Mapping[str, Any]) -> Body:
+    """Turn a decoded map into the body its kind names.
+
+    Raises EntryError: UNKNOWN_KIND, MALFORMED.
+    """
+    cls = KINDS.get(kind)
+    if cls is None:
+        raise EntryError(Reason.UNKNOWN_KIND, kind)
+    try:
+        # Naming bytes as a native type switches off the reading of base64 text where bytes are due.
+        body = msgspec.convert(fields, cls, strict=True, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise EntryError(Reason.MALFORMED, str(error)) from None
+    if None in fields.values():
+        raise EntryError(Reason.MALFORMED, "a field without a value is left out")
+    body.check()
+    return body

@@ -1,0 +1,285 @@
+"""The ledger state: typed tables under one undo journal.
+
+Rules write straight into the tables inside a transaction. A refusal rolls the journal back, a preview rolls back to
+where a new entry sorts, a block is what lies above the last commit: one mechanism for all three. Nothing here
+decides anything; `transition` and the kinds do. Rows leave this file only as canonical bytes for the state root.
+
+Source: docs/spec/blocks.md#state
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from tallystick.protocol import records, records_deal
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Table(Generic[K, V]):
+    """Rows of one noun. Every write goes into the journal first, so that it can be taken back.
+
+    `key_text` and `text_key` turn a key into the rest of its path in the state root and back.
+    """
+
+    __slots__ = ("_journal", "decode", "key_text", "name", "rooted", "rows", "text_key")
+
+    def __init__(
+        self,
+        name: str,
+        journal: list[tuple[Table[Any, Any], Any, Any]],
+        row: Any,
+        key_text: Callable[[K], str],
+        text_key: Callable[[str], K],
+        *,
+        rooted: bool = True,
+    ) -> None:
+        self.name = name
+        self.rows: dict[K, V] = {}
+        self.key_text = key_text
+        self.text_key = text_key
+        self.rooted = rooted
+        self.decode = msgspec.msgpack.Decoder(row).decode
+        self._journal = journal
+
+    def __getitem__(self, key: K) -> V:
+        return self.rows[key]
+
+    def __contains__(self, key: K) -> bool:
+        return key in self.rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self.rows)
+
+    def items(self) -> Iterable[tuple[K, V]]:
+        """Rows in the order of their first writing. Sort before anything that must be the same on every node."""
+        return self.rows.items()
+
+    def get(self, key: K) -> V | None:
+        return self.rows.get(key)
+
+    def set(self, key: K, row: V) -> None:
+        self._journal.append((self, key, self.rows.get(key)))
+        self._put(key, row)
+
+    def delete(self, key: K) -> None:
+        old = self.rows.get(key)
+        if old is not None:
+            self._journal.append((self, key, old))
+            self._drop(key)
+
+    def restore(self, key: K, row: V | None) -> None:
+        """Put a row back, or load it, without a journal entry."""
+        if row is None:
+            if key in self.rows:
+                self._drop(key)
+        else:
+            self._put(key, row)
+
+    def encode(self, row: V) -> bytes:
+        return _encode(row)
+
+    def _put(self, key: K, row: V) -> None:
+        self.rows[key] = row
+
+    def _drop(self, key: K) -> None:
+        del self.rows[key]
+
+
+class AmountTable(Table[str, int]):
+    """Balances by `<commodity>/<account>`; an account without a balance has no row."""
+
+    __slots__ = ()
+
+    def encode(self, row: int) -> bytes:
+        return _encode((row,))
+
+
+class SortedTable(Table[tuple[int, int], records.Tick]):
+    """Ticks, with their keys (time, number) in order."""
+
+    __slots__ = ("order",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order: list[tuple[int, int]] = []
+
+    def _put(self, key: tuple[int, int], row: records.Tick) -> None:
+        if key not in self.rows:
+            insort(self.order, key)
+        self.rows[key] = row
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        del self.rows[key]
+        del self.order[bisect_left(self.order, key)]
+
+
+class FadingTable(Table[K, V]):
+    """Rows with a field `until`: after that time and the longest back-dating they can go (see `transition`)."""
+
+    __slots__ = ("order", "until")
+
+    def __init__(self, *args: Any, until: Callable[[V], int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.until = until
+        self.order: list[tuple[int, str, K]] = []
+
+    def _put(self, key: K, row: V) -> None:
+        old = self.rows.get(key)
+        if old is None or self.until(old) != self.until(row):
+            if old is not None:
+                self._unlist(key, old)
+            insort(self.order, (self.until(row), self.key_text(key), key))
+        self.rows[key] = row
+
+    def _drop(self, key: K) -> None:
+        self._unlist(key, self.rows.pop(key))
+
+    def _unlist(self, key: K, row: V) -> None:
+        del self.order[bisect_left(self.order, (self.until(row), self.key_text(key), key))]
+
+
+def _hex(key: bytes) -> str:
+    return key.hex()
+
+
+def _pair_text(key: tuple[int, int]) -> str:
+    return f"{key[0]}/{key[1]}"
+
+
+def _text_pair(text: str) -> tuple[int, int]:
+    time, number = text.split("/")
+    return int(time), int(number)
+
+
+def _count_text(key: tuple[str, int, str]) -> str:
+    return f"{key[0]}/{key[1]}/{key[2]}"
+
+
+def _text_count(text: str) -> tuple[str, int, str]:
+    rule, period, who = text.split("/", 2)
+    return rule, int(period), who
+
+
+class State:
+    """All tables of one ledger.
+
+    Two states with the same rows have the same root, whatever happened to them before.
+    """
+
+    def __init__(self) -> None:
+        self.journal: list[tuple[Table[Any, Any], Any, Any]] = []
+        one: dict[str, Any] = {"key_text": str, "text_key": str}
+        by_id: dict[str, Any] = {"key_text": _hex, "text_key": bytes.fromhex}
+        self.charters: Table[str, records.CharterRow] = self._table("charter", records.CharterRow, one)
+        self.rules: Table[str, records.Rules] = self._table("rules", records.Rules, one)
+        self.founded: Table[str, records.Founded] = self._table("founded", records.Founded, one)
+        self.accounts = AmountTable("acct", self.journal, tuple[int], str, str)
+        self.lots: Table[bytes, tuple[records_deal.Lot, ...]] = self._table(
+            "lots", tuple[records_deal.Lot, ...], by_id
+        )
+        self.members: Table[bytes, records.Member] = self._table("member", records.Member, by_id)
+        self.devices: Table[bytes, records.Device] = self._table("device", records.Device, by_id)
+        self.keys: Table[bytes, records.KeyUse] = self._table("key", records.KeyUse, by_id)
+        self.sealers: Table[int, records.Sealer] = Table("sealer", self.journal, records.Sealer, str, int)
+        self.invites: Table[bytes, records.Invite] = self._table("invite", records.Invite, by_id)
+        self.offers: FadingTable[bytes, records_deal.Offer] = FadingTable(
+            "offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=lambda row: row.expires
+        )
+        self.deals: Table[bytes, records_deal.Deal] = self._table("deal", records_deal.Deal, by_id)
+        self.counts: FadingTable[tuple[str, int, str], records.Count] = FadingTable(
+            "count", self.journal, records.Count, _count_text, _text_count, until=lambda row: row.until
+        )
+        self.due = SortedTable("due", self.journal, records.Tick, _pair_text, _text_pair)
+        self.forks: Table[bytes, records.Fork] = self._table("fork", records.Fork, by_id)
+        # What the end of the block has still to do, and deals that closed since the last commit. Journaled like the
+        # rest but no part of the root: the first is empty between blocks, the second belongs to the archive.
+        self.boundary: Table[int, tuple[str, bytes]] = Table(
+            "boundary", self.journal, tuple[str, bytes], str, int, rooted=False
+        )
+        self.closed: Table[bytes, records_deal.Deal] = self._table("closed", records_deal.Deal, by_id, rooted=False)
+        self.tables: dict[str, Table[Any, Any]] = {
+            table.name: table for table in vars(self).values() if isinstance(table, Table)
+        }
+
+    def _table(self, name: str, row: Any, keys: dict[str, Any], *, rooted: bool = True) -> Table[Any, Any]:
+        return Table(name, self.journal, row, **keys, rooted=rooted)
+
+    # -- the journal -------------------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """A point to which `rollback` can return."""
+        return len(self.journal)
+
+    def rollback(self, mark: int) -> None:
+        """Undo every write since `mark`."""
+        journal = self.journal
+        while len(journal) > mark:
+            table, key, old = journal.pop()
+            table.restore(key, old)
+
+    def changed(self, mark: int = 0) -> dict[str, bytes | None]:
+        """Rows of the root written since `mark`: path -> encoded row, or None where it went."""
+        touched: dict[tuple[str, Any], Table[Any, Any]] = {}
+        for table, key, _ in self.journal[mark:]:
+            if table.rooted:
+                touched[table.name, key] = table
+        return {
+            path_of(table, key): None if (row := table.get(key)) is None else table.encode(row)
+            for (_, key), table in touched.items()
+        }
+
+    def commit(self) -> None:
+        """Make everything written so far final."""
+        self.closed.rows.clear()
+        self.journal.clear()
+
+    def load(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Take over rows as `changed` gave them. Used at start-up, and to follow another state's commit."""
+        for path, data in rows:
+            name, _, text = path.partition("/")
+            table = self.tables[name]
+            key = table.text_key(text)
+            if data is None:
+                table.restore(key, None)
+            else:
+                row = table.decode(data)
+                table.restore(key, row[0] if table is cast("Any", self.accounts) else row)
+
+    def rows(self) -> dict[str, bytes]:
+        """Every row of the root: path -> encoded row."""
+        return {
+            path_of(table, key): table.encode(row)
+            for table in self.tables.values()
+            if table.rooted
+            for key, row in table.items()
+        }
+
+    # -- small conveniences that every rule needs ----------------------------------------------------------------
+
+    def balance(self, commodity: str, account: str) -> int:
+        return self.accounts.rows.get(f"{commodity}/{account}", 0)
+
+    @property
+    def charter_row(self) -> records.CharterRow:
+        return self.charters[""]
+
+    @property
+    def founding(self) -> records.Founded:
+        return self.founded[""]
+
+
+def path_of(table: Table[Any, Any], key: Any) -> str:
+    """Path of a row in the state root: `deal/<id>`; `charter`, `rules` and `founded` stand alone."""
+    text = table.key_text(key)
+    return f"{table.name}/{text}" if text else table.name
