@@ -14,6 +14,7 @@ from tallystick.protocol.records import Tick
 
 if TYPE_CHECKING:
     from tallystick.protocol.charter import Charter
+    from tallystick.protocol.entry import Entry
     from tallystick.protocol.records import Device, Member
     from tallystick.protocol.records_deal import Deal
     from tallystick.protocol.state import State
@@ -50,6 +51,9 @@ class History(Protocol):
     def charter_digest(self, height: int) -> bytes | None:
         """Hash of the charter in force after the block at this height."""
 
+    def seal_height(self, entry_id: bytes) -> int:
+        """Height that a sealed entry cited; -1 where it cited none."""
+
     def closed_deal(self, deal_id: bytes) -> Deal | None:
         """The last state of a deal that has left the live state."""
 
@@ -75,11 +79,11 @@ class Context:
 class Act:
     """One entry or tick at work.
 
-    `at` is the moment in ms, `cause` the id of the entry (for a tick, of what it was about). `author` and `device` are
-    those of the entry; a tick has none.
+    `at` is the moment in ms, `cause` the id of the entry (for a tick, of what it was about). `author`, `device` and
+    `entry` are those of the entry; a tick has none.
     """
 
-    __slots__ = ("at", "author", "author_id", "cause", "context", "device", "postings", "state")
+    __slots__ = ("at", "author", "author_id", "cause", "context", "device", "entry", "postings", "state")
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class Act:
         author_id: bytes = b"",
         author: Member | None = None,
         device: Device | None = None,
+        entry: Entry | None = None,
     ) -> None:
         self.state = state
         self.context = context
@@ -98,6 +103,7 @@ class Act:
         self.author_id = author_id
         self.author = author
         self.device = device
+        self.entry = entry
         self.postings: list[Posting] = []
 
     @property

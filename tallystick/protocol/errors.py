@@ -51,6 +51,7 @@ class Reason(StrEnum):
     FORK = "fork"
     INVITE_CLOSED = "invite-closed"
     KEY_USED = "key-used"
+    LEDGER_FULL = "ledger-full"
     LIMIT = "limit"
     MAX_OPEN = "max-open"
     NOT_ACTIVE = "not-active"

@@ -11,7 +11,7 @@ import msgspec
 Standing = Literal["observer", "contributor", "partner"]
 MemberStatus = Literal["applicant", "active", "departed", "refused"]
 DeviceStatus = Literal["active", "frozen", "revoked", "retired"]
-SealerStatus = Literal["requested", "active", "benched"]
+SealerStatus = Literal["requested", "active", "benched", "leaving"]
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -86,9 +86,9 @@ class Device(Record):
 
 
 class KeyUse(Record):
-    """A key that has been enrolled once, and therefore never again."""
+    """A key that has been enrolled once, and therefore never again. A convicted node key never seals again."""
 
-    use: Literal["signing", "node", "recovery", "invite"]
+    use: Literal["signing", "node", "recovery", "invite", "convicted"]
     owner: bytes
 
 

@@ -65,6 +65,10 @@ class Table(Generic[K, V]):
         """Rows in the order of their first writing. Sort before anything that must be the same on every node."""
         return self.rows.items()
 
+    def values(self) -> Iterable[V]:
+        """Rows without their keys, in the same order."""
+        return self.rows.values()
+
     def get(self, key: K) -> V | None:
         return self.rows.get(key)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
 from tallystick.protocol.act import Act
 from tallystick.protocol.errors import EntryError, Reason
+
+if TYPE_CHECKING:
+    from tallystick.protocol.entry import Entry
 
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
@@ -16,6 +20,14 @@ Moment = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
 Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
 Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+class Proof(NamedTuple):
+    """A signature inside a body;"""
+
+    key: bytes
+    message: bytes
+    signature: bytes
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -34,12 +46,26 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     #: Whether a device with the scope `work` may sign it.
     WORK_SCOPE: ClassVar[bool] = False
 
+    #: Whether it introduces a device that the ledger does not know yet.
+    INTRODUCES: ClassVar[bool] = False
+
     def refs(self) -> tuple[bytes, ...]:
         """Entries that this body refers to; each must be `prev` or among `links`."""
         return ()
 
     def check(self) -> None:
         """What the schema cannot say but needs no state. Raises EntryError(MALFORMED)."""
+
+    def enrols(self) -> tuple[bytes, ...]:
+        """Public keys that this body brings in; each must lie in the prime-order group."""
+        return ()
+
+    def proofs(self, entry: Entry, find: Callable[[bytes], Entry | None]) -> tuple[Proof, ...]:
+        """Signatures inside the body, checked once when the entry is received; `find` gives a parent entry.
+
+        Raises EntryError(BAD_SIGNATURE) where there is nothing to check them against.
+        """
+        return ()
 
     def apply(self, act: Act) -> None:
         """The rule. Raises EntryError with the reason for which the entry is void."""

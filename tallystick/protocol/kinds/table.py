@@ -8,9 +8,21 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.base import Body
+from tallystick.protocol.kinds.found import Found
+from tallystick.protocol.kinds.invite import Invite
+from tallystick.protocol.kinds.join import Join
+from tallystick.protocol.kinds.sealer import SealerOff, SealerOn
 
-_BODIES: Final[tuple[type[Body], ...]] = ()
+_BODIES: Final[tuple[type[Body], ...]] = (
+    Found,
+    Invite,
+    Join,
+    Admit,
+    SealerOn,
+    SealerOff,
+)
 
 KINDS: Final[Mapping[str, type[Body]]] = {body.KIND: body for body in _BODIES}
 

@@ -1,0 +1,153 @@
+"""The transition: entries and ticks in their order, then the boundary, turn one state into the next.
+
+It is total: whatever decoded either works wholly or is void with one reason. It is deterministic: the state, the
+entries, their `at` and the context are all it sees.
+
+Source: docs/spec/charter.md#time, docs/spec/blocks.md#applying
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tallystick.protocol.act import Act, Context, Posting
+from tallystick.protocol.boundary import run_boundary
+from tallystick.protocol.deal_ticks import TICKS
+from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.membership import DAY_MS, is_full_partner, is_suspended
+from tallystick.protocol.records import Device, Fork, Member
+
+if TYPE_CHECKING:
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.kinds.base import Body
+    from tallystick.protocol.state import State
+
+#: An entry cannot be dated back further than this before the previous block.
+STALE_MS: Final = 90 * DAY_MS
+
+_RANK: Final = {"observer": 0, "contributor": 1, "partner": 2}
+
+
+class Result(NamedTuple):
+    """What became of one entry."""
+
+    entry_id: bytes
+    at: int
+    author: bytes
+    """Member id; empty where the device was unknown."""
+    reason: Reason | None
+    """None: applied. Otherwise it is void."""
+    detail: str
+    postings: tuple[Posting, ...]
+
+
+class TickResult(NamedTuple):
+    """What one tick did."""
+
+    time: int
+    number: int
+    what: str
+    ref: bytes
+    postings: tuple[Posting, ...]
+
+
+class Fold:
+    """One pass over entries and ticks on top of a state. Writes into `state`, above its journal."""
+
+    __slots__ = ("context", "results", "state", "ticks")
+
+    def __init__(self, state: State, context: Context) -> None:
+        self.state = state
+        self.context = context
+        self.results: list[Result] = []
+        self.ticks: list[TickResult] = []
+
+    def apply(self, entry: Entry, body: Body, at: int) -> Result:
+        """Run what is due by `at`, then the entry; `at` never falls from one call to the next."""
+        self.run_ticks(at)
+        result = self._apply(entry, body, at)
+        self.results.append(result)
+        return result
+
+    def run_ticks(self, until: int) -> None:
+        """Run every tick due at or before `until`, also those that another one makes due."""
+        order = self.state.due.order
+        while order and order[0][0] <= until:
+            key = order[0]
+            tick = self.state.due[key]
+            self.state.due.delete(key)
+            act = Act(self.state, self.context, key[0], tick.ref)
+            TICKS[tick.what](act, tick.ref)
+            self.ticks.append(TickResult(key[0], key[1], tick.what, tick.ref, tuple(act.postings)))
+
+    def finish(self) -> None:
+        """The rest of the ticks up to the block time, then the boundary."""
+        self.run_ticks(self.context.time)
+        act = Act(self.state, self.context, self.context.time, self.context.ledger)
+        authors = {result.author for result in self.results}
+        run_boundary(act, authors, STALE_MS)
+
+    def _apply(self, entry: Entry, body: Body, at: int) -> Result:
+        state = self.state
+        device = state.devices.get(entry.device)
+        if device is None:
+            # Only the kinds that introduce a device are let through by the structural check, but a void `join`
+            # leaves its device unknown, and what follows it is judged here.
+            author_id, author = b"", None
+        else:
+            author_id = device.member
+            author = state.members[author_id]
+            if entry.prev != device.head:
+                return self._forked(entry, device, at)
+            state.devices.set(
+                entry.device,
+                Device(
+                    author_id, device.node_key, device.scope, device.status, entry.seq, entry.id, device.since, device.cut
+                ),
+            )
+        act = Act(state, self.context, at, entry.id, author_id, author, device, entry)
+        mark = len(state.journal)
+        try:
+            if at < self.context.time_prev - STALE_MS:
+                raise EntryError(Reason.STALE)
+            if author is None or device is None:
+                if not body.INTRODUCES:
+                    raise EntryError(Reason.UNKNOWN_DEVICE)
+            else:
+                _check_author(author, device, body, at)
+            body.apply(act)
+        except EntryError as error:
+            state.rollback(mark)
+            return Result(entry.id, at, author_id, error.reason, error.detail, ())
+        return Result(entry.id, at, author_id or entry.id, None, "", tuple(act.postings))
+
+    def _forked(self, entry: Entry, device: Device, at: int) -> Result:
+        """The first branch stands; the second is void, and the pair of entries is kept as evidence."""
+        state = self.state
+        if entry.device not in state.forks:
+            state.forks.set(entry.device, Fork(entry.seq, device.head, entry.id))
+            Act(state, self.context, at, entry.id).at_boundary("freeze", entry.device)
+        return Result(entry.id, at, device.member, Reason.FORK, "", ())
+
+
+def _check_author(author: Member, device: Device, body: Body, at: int) -> None:
+    """Whether this author may send this kind at all.
+
+    Raises EntryError: DEVICE_FROZEN, REVOKED, SCOPE, NOT_A_MEMBER, NOT_ACTIVE, NOT_A_PARTNER, NOT_ALLOWED.
+    """
+    if device.status != "active":
+        raise EntryError(Reason.DEVICE_FROZEN if device.status == "frozen" else Reason.REVOKED)
+    if device.scope == "work" and not body.WORK_SCOPE:
+        raise EntryError(Reason.SCOPE)
+    status = author.status
+    if status != "active":
+        if status != "departed":
+            raise EntryError(Reason.NOT_A_MEMBER)
+        if not body.DEPARTED_MAY:
+            raise EntryError(Reason.NOT_ACTIVE)
+    if not body.SUSPENDED_MAY and is_suspended(author, at):
+        raise EntryError(Reason.NOT_ACTIVE)
+    if _RANK[author.standing] < _RANK[body.STANDING]:
+        raise EntryError(Reason.NOT_A_PARTNER if body.STANDING == "partner" else Reason.NOT_ALLOWED)
+    if body.FULL and not is_full_partner(author, at) and not is_suspended(author, at):
+        raise EntryError(Reason.NOT_A_PARTNER)
