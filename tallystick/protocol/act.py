@@ -36,11 +36,22 @@ class Posting(NamedTuple):
     """Its arithmetic, such as `3 x 12 x 90% = 32`."""
 
 
+class Sealed(NamedTuple):
+    """Where a sealed entry stands."""
+
+    height: int
+    at: int
+    device: bytes
+    seq: int
+    seal_height: int
+    """Height it cited itself; -1 for none."""
+
+
 class History(Protocol):
     """What is sealed already. Only facts that the chain of blocks fixes: the same on every node."""
 
-    def sealed_at(self, entry_id: bytes) -> tuple[int, int] | None:
-        """(height, `at` in ms) of a sealed entry, or None."""
+    def sealed(self, entry_id: bytes) -> Sealed | None:
+        """Where this entry is sealed, or None where it is not."""
 
     def block_id(self, height: int) -> bytes | None:
         """Id of the block at this height, or None where there is none yet."""
@@ -50,9 +61,6 @@ class History(Protocol):
 
     def charter_digest(self, height: int) -> bytes | None:
         """Hash of the charter in force after the block at this height."""
-
-    def seal_height(self, entry_id: bytes) -> int:
-        """Height that a sealed entry cited; -1 where it cited none."""
 
     def closed_deal(self, deal_id: bytes) -> Deal | None:
         """The last state of a deal that has left the live state."""

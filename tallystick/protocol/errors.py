@@ -36,6 +36,7 @@ class Reason(StrEnum):
     BAD_SIGNATURE = "bad-signature"
     MALFORMED = "malformed"
     NOT_LINKED = "not-linked"
+    OTHER_BRANCH = "other-branch"
     UNKNOWN_DEVICE = "unknown-device"
     UNKNOWN_KIND = "unknown-kind"
     WRONG_LEDGER = "wrong-ledger"

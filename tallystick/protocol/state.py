@@ -269,6 +269,16 @@ class State:
             for key, row in table.items()
         }
 
+    def rows_at(self, paths: Iterable[str]) -> dict[str, bytes | None]:
+        """These rows as they are now: path -> encoded row, or None."""
+        out: dict[str, bytes | None] = {}
+        for path in paths:
+            name, _, text = path.partition("/")
+            table = self.tables[name]
+            row = table.get(table.text_key(text))
+            out[path] = None if row is None else table.encode(row)
+        return out
+
     # -- small conveniences that every rule needs ----------------------------------------------------------------
 
     def balance(self, commodity: str, account: str) -> int:

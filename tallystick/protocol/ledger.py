@@ -1,0 +1,338 @@
+"""One ledger as a value machine: the sealed state, the pending graph, the preview, and the making of blocks.
+
+It reads no disk and no clock: what is sealed is asked of a `History`, the time comes in. A block is executed on the
+sealed state before anybody votes for it; `commit` makes it final, `discard` takes it back to the last bit.
+
+Source: docs/spec/blocks.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tallystick.protocol import codec
+from tallystick.protocol.act import Context, History
+from tallystick.protocol.charter import from_bytes
+from tallystick.protocol.errors import BlockError
+from tallystick.protocol.kinds.found import Found
+from tallystick.protocol.merkle import CompactRange, StateTree
+from tallystick.protocol.pool import Frontier, Pending, Pool
+from tallystick.protocol.preview import Preview
+from tallystick.protocol.sealers import active_sealers
+from tallystick.protocol.state import State
+from tallystick.protocol.structure import Waiting, check_structure
+from tallystick.protocol.transition import Fold, Result, TickResult
+
+if TYPE_CHECKING:
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.kinds.base import Body
+    from tallystick.protocol.records import Sealer
+    from tallystick.protocol.records_deal import Deal
+
+#: Limits of one block (finality, section 3).
+DEVICE_ENTRIES_MAX: Final = 256
+BLOCK_ENTRIES_MAX: Final = 1024
+BLOCK_HEADER_BYTES_MAX: Final = 4 * 1024 * 1024
+
+#: Nodes neither cite nor push a pending entry dated further ahead than this.
+AHEAD_MS_MAX: Final = 600_000
+
+LINKS_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest block. Height 0 is the time before the founding."""
+
+    height: int
+    block_id: bytes
+    time: int
+    state_root: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A block's entries at work: everything its header commits to and everything a store has to keep."""
+
+    height: int
+    time: int
+    results: tuple[Result, ...]
+    ticks: tuple[TickResult, ...]
+    rows: dict[str, bytes | None]
+    """Changed rows of the state: path -> encoded row, None where it went."""
+    closed: dict[bytes, Deal]
+    log: CompactRange
+    log_root: bytes
+    state_root: bytes
+    sealers: tuple[Sealer, ...]
+    """Who seals this block."""
+    sealers_next: tuple[Sealer, ...]
+    charter_digest: bytes
+    """Hash of the charter in the state after the block."""
+    rules_version: int
+
+
+class Ledger:
+    """All that one node knows of one ledger."""
+
+    def __init__(
+        self,
+        ledger_id: bytes,
+        history: History,
+        *,
+        head: Head | None = None,
+        state: State | None = None,
+        log: CompactRange | None = None,
+    ) -> None:
+        self.id = ledger_id
+        self.history = history
+        self.head = head or Head(0, bytes(32), 0, bytes(32))
+        self.state = state or State()
+        """The sealed state."""
+        self.log = log or CompactRange()
+        self.pool = Pool(history)
+        self.preview = Preview(self._preview_context)
+        self.preview.follow(self.state.rows().items(), ())
+        self._tree: StateTree | None = None
+        self._executed: Executed | None = None
+
+    # -- entries ---------------------------------------------------------------------------------------------------
+
+    def check(self, entry: Entry) -> Body | Waiting:
+        """Structural validity (see `check_structure`)."""
+        if entry.id == self.id:
+            body = check_structure(entry, bytes(32), self.pool, self.history, self.head.height)
+            if not isinstance(body, Waiting) and not isinstance(body, Found):
+                raise BlockError("not-a-founding")
+            return body
+        return check_structure(entry, self.id, self.pool, self.history, self.head.height)
+
+    def knows(self, entry_id: bytes) -> bool:
+        return entry_id in self.pool.entries or self.history.sealed(entry_id) is not None
+
+    def add(self, entry: Entry, body: Body) -> Pending:
+        """Add an entry that `check` has passed, whose signature holds and which is not known yet."""
+        pending = self.pool.add(entry, body)
+        self.preview.add(pending)
+        return pending
+
+    def try_out(self, entry: Entry, body: Body, now: int) -> Result:
+        """What an entry would do if it were signed now; leaves no trace."""
+        pending = self.add(entry, body)
+        try:
+            self.preview.refresh(max(now, pending.moment))
+            result = self.preview.result(entry.id)
+        finally:
+            self.preview.forget(entry.id)
+            self.pool.remove_last(entry.id)
+        if result is None:
+            raise BlockError("no-result")
+        return result
+
+    def view(self, now: int) -> State:
+        """The state with everything pending applied, as of `now`. Read it at once."""
+        return self.preview.refresh(now)
+
+    def head_of(self, device: bytes) -> tuple[int, bytes | None]:
+        """(seq, id) of the newest entry of a device on its longest known branch; (-1, None) without one."""
+        ends = self.pool.branches.get(device)
+        if ends:
+            entry_id = max(ends, key=lambda end: (ends[end], end))
+            return ends[entry_id], entry_id
+        row = self.state.devices.get(device)
+        return (-1, None) if row is None else (row.head_seq, row.head)
+
+    def links_for(self, refs: Iterable[bytes], prev: bytes | None, now: int) -> tuple[bytes, ...]:
+        """What a new entry links: everything it refers to, then the newest tips of the graph."""
+        links = [ref for ref in dict.fromkeys(refs) if ref != prev]
+        entries = self.pool.entries
+        tips = sorted(
+            (tip for tip in self.pool.tips if tip != prev and tip not in links),
+            key=lambda tip: entries[tip].moment,
+            reverse=True,
+        )
+        links += [tip for tip in tips if entries[tip].moment <= now + AHEAD_MS_MAX][: max(0, LINKS_MAX - len(links))]
+        return tuple(sorted(links))
+
+    def frontier(self, now: int) -> Frontier:
+        """What this node would report in a READY."""
+        return self.pool.frontier(now + AHEAD_MS_MAX)
+
+    def due_by(self, now: int) -> bool:
+        """Whether a tick is due: reason enough for a block."""
+        order = self.state.due.order
+        return bool(order) and order[0][0] <= now
+
+    # -- blocks ----------------------------------------------------------------------------------------------------
+
+    def sealers(self) -> tuple[Sealer, ...]:
+        """Who seals the next block, in the order of enrolment."""
+        return tuple(active_sealers(self.state))
+
+    def select(self, heads: Iterable[bytes], time: int) -> tuple[list[Pending], list[bytes]]:
+        """The entries of a block that is made from these heads, in order; and ids that must be fetched first.
+
+        Source: finality, section 3.
+        """
+        closure, unknown = self.pool.closure(heads)
+        if unknown:
+            return [], unknown
+        for entry_id in self._left_out(closure):
+            del closure[entry_id]
+        taken: dict[bytes, Pending] = {}
+        per_device: dict[bytes, int] = {}
+        size = 0
+        for pending in sorted(closure.values(), key=lambda row: row.key(time)):
+            entry = pending.entry
+            count = per_device.get(entry.device, 0)
+            if (
+                count >= DEVICE_ENTRIES_MAX
+                or len(taken) >= BLOCK_ENTRIES_MAX
+                or size + len(entry.header) > BLOCK_HEADER_BYTES_MAX
+                or any(parent in closure and parent not in taken for parent in entry.parents)
+            ):
+                continue
+            taken[entry.id] = pending
+            per_device[entry.device] = count + 1
+            size += len(entry.header)
+        return list(taken.values()), []
+
+    def in_order(self, entries: Sequence[Entry], time: int) -> list[Pending]:
+        """A block's entries as pending ones, checked to be connected and in the one order.
+
+        Raises BlockError: not-connected, not-in-order.
+        """
+        rows: list[Pending] = []
+        for entry in entries:
+            pending = self.pool.entries.get(entry.id)
+            if pending is None:
+                raise BlockError("not-connected", entry.id.hex()[:8])
+            rows.append(pending)
+        ids = {row.entry.id for row in rows}
+        for row in rows:
+            if any(parent in self.pool.entries and parent not in ids for parent in row.entry.parents):
+                raise BlockError("not-connected", row.entry.id.hex()[:8])
+        keys = [row.key(time) for row in rows]
+        if any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+            raise BlockError("not-in-order")
+        return rows
+
+    def execute(self, taken: Sequence[Pending], time: int, readers: tuple[bytes, ...]) -> Executed:
+        """Apply a block to the sealed state, on trial. Exactly one of `commit` and `discard` follows."""
+        self.discard()
+        height = self.head.height + 1
+        sealers = self.sealers()
+        context = self._context(height, time, self.head.time, readers, taken)
+        fold = Fold(self.state, context)
+        for pending in taken:
+            fold.apply(pending.entry, pending.body, min(pending.moment, time))
+        fold.finish()
+        rows = self.state.changed()
+        tree = self._tree_now()
+        tree.update(rows)
+        log = CompactRange.from_value(self.log.to_value())
+        if height > 1:
+            log.append(codec.encode(["seal", self.head.height, self.head.block_id, self.head.state_root]))
+        for result in fold.results:
+            log.append(codec.encode([result.entry_id, height, 0 if result.reason is None else 1]))
+        self._executed = Executed(
+            height=height,
+            time=time,
+            results=tuple(fold.results),
+            ticks=tuple(fold.ticks),
+            rows=rows,
+            closed=dict(self.state.closed.rows),
+            log=log,
+            log_root=log.root(),
+            state_root=tree.root(),
+            sealers=sealers if height > 1 else self.sealers(),
+            sealers_next=self.sealers(),
+            charter_digest=self.state.charter_row.digest,
+            rules_version=self.state.rules[""].version,
+        )
+        return self._executed
+
+    def discard(self) -> None:
+        """Take back what `execute` did."""
+        if self._executed is None:
+            return
+        touched = list(self._executed.rows)
+        self.state.rollback(0)
+        if self._tree is not None:
+            self._tree.update(self.state.rows_at(touched))
+        self._executed = None
+
+    def commit(self, executed: Executed, block_id: bytes) -> None:
+        """Make the block final. Call it after the store holds it."""
+        if self._executed is not executed:
+            raise BlockError("not-executed")
+        self.state.commit()
+        self._executed = None
+        self.log = executed.log
+        self.head = Head(executed.height, block_id, executed.time, executed.state_root)
+        self.pool.settle(result.entry_id for result in executed.results)
+        self.preview.follow(executed.rows.items(), self.pool.entries.values())
+
+    def check_root(self) -> bool:
+        """Whether the sealed state has the root that the newest block says."""
+        return self._tree_now().root() == self.head.state_root
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _tree_now(self) -> StateTree:
+        """The tree of the state. First made for the first block: a command that only reads does not pay for it."""
+        if self._tree is None:
+            self._tree = StateTree()
+            self._tree.update(dict(self.state.rows()))
+        return self._tree
+
+    def _left_out(self, closure: dict[bytes, Pending]) -> list[bytes]:
+        """Entries of devices that are frozen, revoked or departed, unless something else that is taken needs them."""
+        out = {entry_id for entry_id, pending in closure.items() if self._is_unwanted(pending)}
+        if not out:
+            return []
+        needed: set[bytes] = set()
+        stack = [parent for entry_id, row in closure.items() if entry_id not in out for parent in row.entry.parents]
+        while stack:
+            entry_id = stack.pop()
+            if entry_id in closure and entry_id in out and entry_id not in needed:
+                needed.add(entry_id)
+                stack.extend(closure[entry_id].entry.parents)
+        return [entry_id for entry_id in out if entry_id not in needed]
+
+    def _is_unwanted(self, pending: Pending) -> bool:
+        device = self.state.devices.get(pending.entry.device)
+        if device is None:
+            return False
+        if device.status in ("frozen", "revoked"):
+            return True
+        return self.state.members[device.member].status == "departed" and not pending.body.DEPARTED_MAY
+
+    def _preview_context(self, now: int) -> Context:
+        time = max(self.head.time + 1, now)
+        first = [] if self.head.height else [row for row in self.pool.entries.values() if row.entry.id == self.id]
+        return self._context(self.head.height + 1, time, self.head.time, (), first)
+
+    def _context(
+        self, height: int, time: int, time_prev: int, readers: tuple[bytes, ...], taken: Sequence[Pending]
+    ) -> Context:
+        if height == 1:
+            body = taken[0].body if taken else None
+            if not isinstance(body, Found):
+                raise BlockError("not-a-founding")
+            charter, version, time_prev = from_bytes(body.charter), 1, taken[0].moment
+        else:
+            row = self.state.charter_row
+            charter, version = from_bytes(row.data), row.version
+        return Context(
+            ledger=self.id,
+            height=height,
+            time=time,
+            time_prev=time_prev,
+            charter=charter,
+            charter_version=version,
+            history=self.history,
+            readers=readers,
+        )
