@@ -1,0 +1,60 @@
+"""Where everything lies in the store: one prefix a noun, in one table. Numbers in keys are big-endian, so they sort.
+
+| prefix | key | value |
+|---|---|---|
+| `E` | entry id | [header, signature] |
+| `A` | entry id | annex bytes: the words, which can be erased |
+| `P` | entry id | empty: the entry is pending |
+| `Q` | device, seq, entry id | empty: the chains of all devices |
+| `M` | entry id | [height, at, device, seq, seal height, place, reason or nil, detail]: a sealed entry |
+| `B` | height | [header, certificate, READYs, entry ids]: a block |
+| `H` | height | [block id, time, state root, charter hash] |
+| `S` | path | a row of the sealed state |
+| `C` | deal id | the last state of a closed deal |
+| `O` | height, place | [at, cause, what, [posting, ...]]: what an entry or tick moved |
+| `X` | member id, height, place | empty: postings that touch a member |
+| `V` | name | what this node has signed and seen while sealing |
+| `G` | name | the head, the log, the format |
+| `N` | node key | addresses of a peer and when they last worked |
+
+Source: docs/spec/storage.md
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENTRY: Final = b"E"
+ANNEX: Final = b"A"
+PENDING: Final = b"P"
+CHAIN: Final = b"Q"
+SEALED: Final = b"M"
+BLOCK: Final = b"B"
+HEIGHT: Final = b"H"
+STATE: Final = b"S"
+CLOSED: Final = b"C"
+OUTCOME: Final = b"O"
+MEMBER_OUTCOME: Final = b"X"
+SEALING: Final = b"V"
+META: Final = b"G"
+ADDRESS: Final = b"N"
+
+HEAD_KEY: Final = META + b"head"
+FORMAT_KEY: Final = META + b"format"
+FORMAT: Final = 1
+
+
+def height_key(prefix: bytes, height: int) -> bytes:
+    return prefix + height.to_bytes(8, "big")
+
+
+def chain_key(device: bytes, seq: int, entry_id: bytes = b"") -> bytes:
+    return CHAIN + device + seq.to_bytes(8, "big") + entry_id
+
+
+def outcome_key(height: int, place: int) -> bytes:
+    return OUTCOME + height.to_bytes(8, "big") + place.to_bytes(4, "big")
+
+
+def member_outcome_key(member: bytes, height: int, place: int) -> bytes:
+    return MEMBER_OUTCOME + member + height.to_bytes(8, "big") + place.to_bytes(4, "big")
