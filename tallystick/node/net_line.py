@@ -1,0 +1,74 @@
+"""One TCP connection under libp2p, which we can watch and cut: `TcpLine`.
+
+py-libp2p's own wrapper cannot tell when something was heard last, does not know IPv6 peers' addresses, swallows
+writes to a closed socket, and has no way to close while a writer is blocked.
+"""
+
+import socket
+
+import trio
+from libp2p.io.abc import ReadWriteCloser
+from libp2p.io.exceptions import ConnectionClosedError
+
+from tallystick.node.net_address import socket_where
+
+
+class TcpLine(ReadWriteCloser):
+    """A TCP stream for `RawConnection`, with the time of the last byte heard and a hard end."""
+
+    def __init__(self, stream: trio.SocketStream, *, allowance: int) -> None:
+        self._stream = stream
+        self._read_lock = trio.Lock()
+        self._write_lock = trio.Lock()
+        self.heard_at = trio.current_time()
+        """Time of the trio clock when the last bytes arrived."""
+        self.allowance: int | None = allowance
+        """Bytes that may still arrive before the line is cut; None for a member, who is bounded elsewhere."""
+        try:
+            self._remote: tuple[str | int, ...] | None = stream.socket.getpeername()
+        except OSError:
+            self._remote = None
+        # A frame waits for nothing: what we write is already as large as it will get.
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def where(self) -> str:
+        """The remote end as a multiaddr, or an empty text."""
+        return socket_where(self._remote)
+
+    async def read(self, n: int | None = None) -> bytes:
+        async with self._read_lock:
+            if n == 0:
+                return b""
+            try:
+                data = bytes(await self._stream.receive_some(n))
+            except trio.BrokenResourceError as error:
+                raise ConnectionClosedError("reset by the other side", transport="tcp") from error
+            except trio.ClosedResourceError:
+                return b""
+        self.heard_at = trio.current_time()
+        if self.allowance is not None:
+            self.allowance -= len(data)
+            if self.allowance < 0:
+                self.abort()
+                return b""
+        return data
+
+    async def write(self, data: bytes) -> None:
+        async with self._write_lock:
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise ConnectionClosedError("the connection is gone", transport="tcp") from error
+
+    async def close(self) -> None:
+        await self._stream.aclose()
+
+    def abort(self) -> None:
+        """Close the socket now. Whoever reads or writes is woken; nobody is waited for."""
+        self._stream.socket.close()
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        if self._remote is None:
+            return None
+        return str(self._remote[0]), int(self._remote[1])

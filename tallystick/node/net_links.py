@@ -1,0 +1,131 @@
+"""Which connections we hold, to whom, and which one of two is kept: `Link` and `Links`.
+
+A link exists from the moment that a node key is proved, before libp2p knows the connection, until it is dropped.
+Dropping is one synchronous step: whatever libp2p still has to tidy up, nobody waits for it.
+
+Two rules keep it at one link for each pair of peers.
+A peer that dials us again has lost its old connection, whatever ours looks like: the new one replaces it.
+Two nodes that dial each other at the same moment both keep the connection that the lower node key dialled.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+import trio
+from libp2p.peer.id import ID
+
+from tallystick.node.net_address import peer_id
+from tallystick.node.net_line import TcpLine
+from tallystick.node.transport import PeerKey, TransportError, TransportLimits
+
+if TYPE_CHECKING:
+    from libp2p.network.connection.swarm_connection import SwarmConn
+
+    from tallystick.node.net_session import Session
+
+log = logging.getLogger("tallystick.net")
+
+SAME_TIME_S: Final = 5.0
+"""Two dials in opposite directions within this time count as simultaneous."""
+STREAMS_MAX: Final = 16
+"""Streams of one kind or another that a peer may have open at once; one sync, one gossip, a few knocks."""
+
+
+class LinkRefusedError(TransportError):
+    """A proven peer whom we do not want a connection with, at least not this one."""
+
+
+class Link:
+    """One connection to one proven peer."""
+
+    def __init__(self, *, peer: PeerKey, line: TcpLine, outbound: bool, admitted: bool) -> None:
+        self.peer = peer
+        self.line = line
+        self.outbound = outbound
+        self.admitted = admitted
+        """The gate says yes; strangers have False and get the knock protocol only."""
+        self.born_at = trio.current_time()
+        self.conn: SwarmConn | None = None
+        self.session: Session | None = None
+        self.opening = False
+        """We are opening the sync stream, or only knocking: nobody else should."""
+        self.streams = 0
+        self.settled = trio.Event()
+        """Set when there is a sync stream, or the link is dropped."""
+        self.dropped = False
+        self.on_drop: Callable[[str], None] | None = None
+
+    @property
+    def name(self) -> str:
+        """How a log line calls the peer."""
+        return peer_id(self.peer)[-8:]
+
+    def drop(self, reason: str) -> None:
+        """End the connection now, once."""
+        if self.dropped:
+            return
+        self.dropped = True
+        self.settled.set()
+        self.line.abort()
+        if self.on_drop is not None:
+            self.on_drop(reason)
+
+
+class Links:
+    """All connections of a node, and who of the strangers may come in."""
+
+    def __init__(self, *, own: PeerKey, limits: TransportLimits, dropped: Callable[[Link, str], None]) -> None:
+        self._own = own
+        self._limits = limits
+        self._dropped = dropped
+        self._links: dict[PeerKey, Link] = {}
+        self.refused = 0
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._links.values()))
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def get(self, peer: PeerKey) -> Link | None:
+        """Return the link to a peer, if there is one."""
+        return self._links.get(peer)
+
+    def arrive(self, link: Link) -> None:
+        """Take a new link in, dropping the one it replaces.
+
+        Raises LinkRefusedError: we ourselves, too many strangers, the other of two simultaneous dials is kept.
+        """
+        if link.peer == self._own:
+            raise LinkRefusedError("it is ourselves")
+        old = self._links.get(link.peer)
+        if not link.admitted and not link.outbound:
+            strangers = sum(1 for other in self if not other.admitted and not other.outbound and other is not old)
+            if strangers >= self._limits.strangers_max:
+                self.refused += 1
+                raise LinkRefusedError("too many strangers")
+        if old is not None:
+            young = link.born_at - old.born_at < SAME_TIME_S
+            if old.outbound != link.outbound and young and self._dialler(old) < self._dialler(link):
+                raise LinkRefusedError("the other of two simultaneous connections is kept")
+            old.drop("replaced by a newer connection")
+        link.on_drop = lambda reason: self._drop(link, reason)
+        self._links[link.peer] = link
+
+    def _dialler(self, link: Link) -> PeerKey:
+        return self._own if link.outbound else link.peer
+
+    def _drop(self, link: Link, reason: str) -> None:
+        if self._links.get(link.peer) is link:
+            del self._links[link.peer]
+        self._dropped(link, reason)
+
+
+def key_of(peer: ID) -> PeerKey:
+    """Return the node key inside a libp2p peer id. Raises ValueError for ids of another kind of key."""
+    key = peer.extract_public_key()
+    data = key.to_bytes() if key is not None else b""
+    if len(data) != 32:
+        raise ValueError("the peer's key is not Ed25519")
+    return data
