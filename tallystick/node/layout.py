@@ -2,16 +2,15 @@
 
 | prefix | key | value |
 |---|---|---|
-| `E` | entry id | [header, signature] |
+| `E` | entry id | signature (64 bytes), then the header |
 | `A` | entry id | annex bytes: the words, which can be erased |
 | `P` | entry id | empty: the entry is pending |
-| `Q` | device, seq, entry id | empty: the chains of all devices |
-| `M` | entry id | [height, at, device, seq, seal height, place, reason or nil, detail]: a sealed entry |
+| `M` | entry id | [height, at, device, seq, seal height, place, reason, detail]: a sealed entry |
 | `B` | height | [header, certificate, READYs, entry ids]: a block |
-| `H` | height | [block id, time, state root, charter hash] |
+| `H` | height | [block id, time, state root, charter hash, charter version] |
 | `S` | path | a row of the sealed state |
 | `C` | deal id | the last state of a closed deal |
-| `O` | height, place | [at, cause, what, [posting, ...]]: what an entry or tick moved |
+| `O` | height, place | [at, cause, what, charter version, [posting, ...]]: what an entry or tick moved |
 | `X` | member id, height, place | empty: postings that touch a member |
 | `V` | name | what this node has signed and seen while sealing |
 | `G` | name | the head, the log, the format |
@@ -27,7 +26,6 @@ from typing import Final
 ENTRY: Final = b"E"
 ANNEX: Final = b"A"
 PENDING: Final = b"P"
-CHAIN: Final = b"Q"
 SEALED: Final = b"M"
 BLOCK: Final = b"B"
 HEIGHT: Final = b"H"
@@ -40,16 +38,14 @@ META: Final = b"G"
 ADDRESS: Final = b"N"
 
 HEAD_KEY: Final = META + b"head"
+LEDGER_KEY: Final = META + b"ledger"
 FORMAT_KEY: Final = META + b"format"
+JOIN_KEY: Final = META + b"join"
 FORMAT: Final = 1
 
 
 def height_key(prefix: bytes, height: int) -> bytes:
     return prefix + height.to_bytes(8, "big")
-
-
-def chain_key(device: bytes, seq: int, entry_id: bytes = b"") -> bytes:
-    return CHAIN + device + seq.to_bytes(8, "big") + entry_id
 
 
 def outcome_key(height: int, place: int) -> bytes:

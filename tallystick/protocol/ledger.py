@@ -20,6 +20,7 @@ from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.merkle import CompactRange, StateTree
 from tallystick.protocol.pool import Frontier, Pending, Pool
 from tallystick.protocol.preview import Preview
+from tallystick.protocol.records import Sealer
 from tallystick.protocol.sealers import active_sealers
 from tallystick.protocol.state import State
 from tallystick.protocol.structure import Waiting, check_structure
@@ -28,7 +29,6 @@ from tallystick.protocol.transition import Fold, Result, TickResult
 if TYPE_CHECKING:
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.kinds.base import Body
-    from tallystick.protocol.records import Sealer
     from tallystick.protocol.records_deal import Deal
 
 #: Limits of one block (finality, section 3).
@@ -71,6 +71,8 @@ class Executed:
     sealers_next: tuple[Sealer, ...]
     charter_digest: bytes
     """Hash of the charter in the state after the block."""
+    charter_version: int
+    """Number of the charter by which the block was judged."""
     rules_version: int
 
 
@@ -168,7 +170,13 @@ class Ledger:
     # -- blocks ----------------------------------------------------------------------------------------------------
 
     def sealers(self) -> tuple[Sealer, ...]:
-        """Who seals the next block, in the order of enrolment."""
+        """Who seals the next block, in the order of enrolment. The founding is sealed by the founder."""
+        if self.head.height == 0:
+            founding = self.pool.entries.get(self.id)
+            if founding is None or not isinstance(founding.body, Found):
+                return ()
+            entry = founding.entry
+            return (Sealer(self.id, entry.device, founding.body.node_key, "active", founding.moment),)
         return tuple(active_sealers(self.state))
 
     def select(self, heads: Iterable[bytes], time: int) -> tuple[list[Pending], list[bytes]]:
@@ -247,9 +255,10 @@ class Ledger:
             log=log,
             log_root=log.root(),
             state_root=tree.root(),
-            sealers=sealers if height > 1 else self.sealers(),
-            sealers_next=self.sealers(),
+            sealers=sealers,
+            sealers_next=tuple(active_sealers(self.state)),
             charter_digest=self.state.charter_row.digest,
+            charter_version=context.charter_version,
             rules_version=self.state.rules[""].version,
         )
         return self._executed

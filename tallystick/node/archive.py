@@ -1,0 +1,319 @@
+"""What one node keeps of one ledger, in terms of entries and blocks instead of keys and bytes.
+
+It is the `History` that the protocol asks about sealed things, it writes a block with everything that follows from it
+in one synced batch, and it loads a ledger at start-up, pending entries and all.
+
+Source: docs/spec/storage.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tallystick.node import layout
+from tallystick.node.errors import StoreError
+from tallystick.protocol.act import Sealed
+from tallystick.protocol.entry import Entry, read_entry_untrusted
+from tallystick.protocol.ledger import Executed, Head, Ledger
+from tallystick.protocol.merkle import CompactRange
+from tallystick.protocol.records_deal import Deal
+from tallystick.protocol.state import State
+from tallystick.protocol.structure import Waiting
+
+if TYPE_CHECKING:
+    from tallystick.node.store import Store
+
+_encode = msgspec.msgpack.Encoder().encode
+_CACHE_ROWS: Final = 20_000
+
+
+class SealedRow(msgspec.Struct, frozen=True, array_like=True):
+    """Where an entry is sealed and what became of it. `reason` is empty where it was applied."""
+
+    height: int
+    at: int
+    device: bytes
+    seq: int
+    seal_height: int
+    place: int
+    reason: str
+    detail: str
+
+
+class HeightRow(msgspec.Struct, frozen=True, array_like=True):
+    """What is asked of a block most often."""
+
+    block_id: bytes
+    time: int
+    state_root: bytes
+    charter_digest: bytes
+    charter_version: int
+
+
+class BlockRow(msgspec.Struct, frozen=True, array_like=True):
+    """A block as it travels: header bytes, certificate, READYs with their signatures and frontiers, entry ids."""
+
+    header: bytes
+    certificate: bytes
+    readys: list[bytes]
+    """Signed READY messages as they came."""
+    entry_ids: list[bytes]
+
+
+class OutcomeRow(msgspec.Struct, frozen=True, array_like=True):
+    """Postings of one entry or tick."""
+
+    at: int
+    cause: bytes
+    what: str
+    """Kind of the entry, or the name of the tick."""
+    charter_version: int
+    postings: list[tuple[str, str, str, int, str, str]]
+
+
+class _HeadRow(msgspec.Struct, frozen=True, array_like=True):
+    height: int
+    block_id: bytes
+    time: int
+    state_root: bytes
+    log: bytes
+
+
+_read_sealed = msgspec.msgpack.Decoder(SealedRow).decode
+_read_height = msgspec.msgpack.Decoder(HeightRow).decode
+_read_block = msgspec.msgpack.Decoder(BlockRow).decode
+_read_outcome = msgspec.msgpack.Decoder(OutcomeRow).decode
+_read_head = msgspec.msgpack.Decoder(_HeadRow).decode
+_read_deal = msgspec.msgpack.Decoder(Deal).decode
+
+
+class Archive:
+    """One ledger's store. Not thread-safe: one loop owns it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._sealed: dict[bytes, SealedRow | None] = {}
+        self._heights: dict[int, HeightRow] = {}
+
+    # -- History: what is sealed ---------------------------------------------------------------------------------------
+
+    def sealed_row(self, entry_id: bytes) -> SealedRow | None:
+        if entry_id in self._sealed:
+            return self._sealed[entry_id]
+        data = self.store.get(layout.SEALED + entry_id)
+        row = None if data is None else _read_sealed(data)
+        if row is not None:
+            # What is not sealed yet may be tomorrow; only facts are remembered.
+            if len(self._sealed) >= _CACHE_ROWS:
+                self._sealed.clear()
+            self._sealed[entry_id] = row
+        return row
+
+    def sealed(self, entry_id: bytes) -> Sealed | None:
+        row = self.sealed_row(entry_id)
+        return None if row is None else Sealed(row.height, row.at, row.device, row.seq, row.seal_height)
+
+    def height_row(self, height: int) -> HeightRow | None:
+        row = self._heights.get(height)
+        if row is None:
+            data = self.store.get(layout.height_key(layout.HEIGHT, height))
+            if data is None:
+                return None
+            if len(self._heights) >= _CACHE_ROWS:
+                self._heights.clear()
+            row = self._heights[height] = _read_height(data)
+        return row
+
+    def block_id(self, height: int) -> bytes | None:
+        row = self.height_row(height)
+        return None if row is None else row.block_id
+
+    def block_time(self, height: int) -> int | None:
+        row = self.height_row(height)
+        return None if row is None else row.time
+
+    def charter_digest(self, height: int) -> bytes | None:
+        row = self.height_row(height)
+        return None if row is None else row.charter_digest
+
+    def closed_deal(self, deal_id: bytes) -> Deal | None:
+        data = self.store.get(layout.CLOSED + deal_id)
+        return None if data is None else _read_deal(data)
+
+    def closed_deals(self) -> Iterator[tuple[bytes, Deal]]:
+        """All deals that have left the live state, by id."""
+        for key, data in self.store.iterate(prefix=layout.CLOSED):
+            yield key[1:], _read_deal(data)
+
+    # -- entries -------------------------------------------------------------------------------------------------------
+
+    def entry(self, entry_id: bytes) -> Entry | None:
+        """A stored entry, pending or sealed. Raises StoreError where its bytes are not what they were."""
+        data = self.store.get(layout.ENTRY + entry_id)
+        if data is None:
+            return None
+        entry = read_entry_untrusted(data[64:], data[:64], self.store.get(layout.ANNEX + entry_id))
+        if entry.id != entry_id:
+            raise StoreError(f"entry {entry_id.hex()[:8]} is damaged: its bytes have another id")
+        return entry
+
+    def keep(self, entries: Iterable[Entry], *, sync: bool) -> None:
+        """Store pending entries in one batch."""
+        puts: list[tuple[bytes, bytes]] = []
+        for entry in entries:
+            puts.append((layout.ENTRY + entry.id, entry.signature + entry.header))
+            if entry.annex is not None:
+                puts.append((layout.ANNEX + entry.id, entry.annex))
+            puts.append((layout.PENDING + entry.id, b""))
+        if puts:
+            self.store.write(puts, sync=sync)
+
+    def forget(self, entry_ids: Iterable[bytes]) -> None:
+        """Drop pending entries that this node does not want after all."""
+        deletes = [prefix + entry_id for entry_id in entry_ids for prefix in (b"E", b"A", b"P")]
+        self.store.write((), deletes, sync=False)
+
+    # -- blocks --------------------------------------------------------------------------------------------------------
+
+    def block(self, height: int) -> BlockRow | None:
+        data = self.store.get(layout.height_key(layout.BLOCK, height))
+        return None if data is None else _read_block(data)
+
+    def keep_block(self, executed: Executed, block: BlockRow, block_id: bytes, entries: Sequence[Entry]) -> None:
+        """Store a decided block and all that follows from it: one synced batch, wholly there or not at all."""
+        height = executed.height
+        version = executed.charter_version
+        puts: list[tuple[bytes, bytes]] = [
+            (layout.height_key(layout.BLOCK, height), _encode(block)),
+            (
+                layout.height_key(layout.HEIGHT, height),
+                _encode(
+                    HeightRow(block_id, executed.time, executed.state_root, executed.charter_digest, version)
+                ),
+            ),
+            (
+                layout.HEAD_KEY,
+                _encode(
+                    _HeadRow(height, block_id, executed.time, executed.state_root, _encode(executed.log.to_value()))
+                ),
+            ),
+        ]
+        deletes: list[bytes] = []
+        for place, (entry, result) in enumerate(zip(entries, executed.results, strict=True)):
+            seal_height = -1 if entry.seal is None else entry.seal[0]
+            row = SealedRow(
+                height, result.at, entry.device, entry.seq, seal_height, place, result.reason or "", result.detail
+            )
+            puts.append((layout.SEALED + entry.id, _encode(row)))
+            deletes.append(layout.PENDING + entry.id)
+            if result.postings:
+                outcome = OutcomeRow(result.at, entry.id, entry.kind, version, list(result.postings))
+                self._put_outcome(puts, height, place, outcome)
+        first = len(executed.results)
+        for number, tick in enumerate(executed.ticks):
+            if tick.postings:
+                outcome = OutcomeRow(tick.time, tick.ref, tick.what, version, list(tick.postings))
+                self._put_outcome(puts, height, first + number, outcome)
+        for path, data in executed.rows.items():
+            key = layout.STATE + path.encode()
+            if data is None:
+                deletes.append(key)
+            else:
+                puts.append((key, data))
+        puts += [(layout.CLOSED + deal_id, _encode(deal)) for deal_id, deal in executed.closed.items()]
+        self.store.write(puts, deletes, sync=True)
+
+    @staticmethod
+    def _put_outcome(puts: list[tuple[bytes, bytes]], height: int, place: int, row: OutcomeRow) -> None:
+        puts.append((layout.outcome_key(height, place), _encode(row)))
+        members = {
+            account.rpartition("/")[2]
+            for posting in row.postings
+            for account in (posting[1], posting[2])
+            if account.startswith("partner/")
+        }
+        puts += [(layout.member_outcome_key(bytes.fromhex(m), height, place), b"") for m in sorted(members)]
+
+    def outcome(self, height: int, place: int) -> OutcomeRow | None:
+        data = self.store.get(layout.outcome_key(height, place))
+        return None if data is None else _read_outcome(data)
+
+    def outcomes(self) -> Iterator[tuple[int, int, OutcomeRow]]:
+        """(height, place, postings) of everything that moved something, in order."""
+        for key, data in self.store.iterate(prefix=layout.OUTCOME):
+            yield int.from_bytes(key[1:9], "big"), int.from_bytes(key[9:13], "big"), _read_outcome(data)
+
+    def outcomes_of(self, member: bytes) -> Iterator[tuple[int, int, OutcomeRow]]:
+        """(height, place, postings) of everything that touched a member, in order."""
+        prefix = layout.MEMBER_OUTCOME + member
+        for key, _ in self.store.iterate(prefix=prefix):
+            height, place = int.from_bytes(key[33:41], "big"), int.from_bytes(key[41:45], "big")
+            row = self.outcome(height, place)
+            if row is None:
+                raise StoreError(f"the postings of block {height}, place {place} are missing")
+            yield height, place, row
+
+    # -- start-up ------------------------------------------------------------------------------------------------------
+
+    def head(self) -> Head | None:
+        """The newest block, without loading anything else."""
+        data = self.store.get(layout.HEAD_KEY)
+        if data is None:
+            return None
+        row = _read_head(data)
+        return Head(row.height, row.block_id, row.time, row.state_root)
+
+    def state_rows(self, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        """Rows of the sealed state: path -> encoded row."""
+        for key, data in self.store.iterate(prefix=layout.STATE + prefix.encode()):
+            yield key[1:].decode(), data
+
+    def has_pending(self) -> bool:
+        return next(iter(self.store.iterate(prefix=layout.PENDING)), None) is not None
+
+    def load(self, ledger_id: bytes, *, check_root: bool = True) -> tuple[Ledger, list[Entry]]:
+        """The ledger as it was left, and pending entries that do not connect (a join before its ledger is here).
+
+        Raises StoreError where the state does not have the root that the newest block names.
+        """
+        data = self.store.get(layout.HEAD_KEY)
+        if data is None:
+            ledger = Ledger(ledger_id, self)
+        else:
+            row = _read_head(data)
+            state = State()
+            state.load(self.state_rows())
+            log = CompactRange.from_value(msgspec.msgpack.decode(row.log))
+            head = Head(row.height, row.block_id, row.time, row.state_root)
+            ledger = Ledger(ledger_id, self, head=head, state=state, log=log)
+            if check_root and not ledger.check_root():
+                raise StoreError(f"the stored state is not the one that block {head.height} names: run `tally verify`")
+        return ledger, self._load_pending(ledger)
+
+    def _load_pending(self, ledger: Ledger) -> list[Entry]:
+        waiting: dict[bytes, Entry] = {}
+        loose: list[Entry] = []
+        for key, _ in self.store.iterate(prefix=layout.PENDING):
+            entry = self.entry(key[1:])
+            if entry is None:
+                raise StoreError(f"the pending entry {key[1:].hex()[:8]} is missing")
+            waiting[entry.id] = entry
+        stack = list(waiting)
+        while stack:
+            entry = waiting.get(stack[-1])
+            before = [] if entry is None else [parent for parent in entry.parents if parent in waiting]
+            if before:
+                stack.extend(before)
+                continue
+            stack.pop()
+            if entry is not None:
+                body = ledger.check(entry)
+                if isinstance(body, Waiting):
+                    loose.append(entry)
+                else:
+                    ledger.add(entry, body)
+                del waiting[entry.id]
+        return loose
