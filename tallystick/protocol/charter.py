@@ -13,9 +13,17 @@ Source: docs/spec/charter.md#document
 from __future__ import annotations
 
 import builtins
-from dataclasses import dataclass, field
-from typing import Final, Literal
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+from datetime import date, time
+from functools import lru_cache
+from typing import Any, Final, Literal
 
+from tallystick.crypto.errors import TallystickError
+from tallystick.crypto.hashing import tagged_hash
+from tallystick.protocol import codec
+from tallystick.protocol.charter_checks import cross_check
 from tallystick.protocol.charter_fields import (
     AMOUNT_MAX,
     COUNT_MAX,
@@ -23,6 +31,7 @@ from tallystick.protocol.charter_fields import (
     Choice,
     Currency,
     Duration,
+    Findings,
     Flag,
     Fraction,
     Id,
@@ -32,12 +41,16 @@ from tallystick.protocol.charter_fields import (
     Tables,
     Text,
     Whole,
+    read_table,
     setting,
     table,
 )
+from tallystick.protocol.errors import DecodeError
 
 #: Most bytes of a canonical charter: a founding entry has room for 64 KiB in all.
 SIZE_BYTES_MAX: Final = 48 * 1024
+#: Most characters of a charter as text, with its comments.
+TEXT_LENGTH_MAX: Final = 256 * 1024
 #: The role that every ledger has, whether its charter names it or not.
 TREASURER: Final = "treasurer"
 
@@ -48,6 +61,38 @@ _SOME: Final = Whole(1, COUNT_MAX)
 _PERCENT: Final = Whole(0, 100)
 _TITLE: Final = Text(0, 200)
 _ON_SILENCE: Final = Choice(("approve", "lapse"))
+
+#: A key of many dotted parts costs the TOML parser the square of their number. A charter needs two.
+_DOTTED: Final = re.compile(r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
+_PLACE: Final = re.compile(r" ?\(at line ([0-9]+), column ([0-9]+)\)$")
+#: Tables in a charter lie at most this deep (document, table or array, row, list).
+DEPTH_MAX: Final = 4
+SHOWN_LENGTH_MAX: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a charter."""
+
+    path: str
+    """Such as `step.roast.price`; `step[2].price` (from 1) in a table without a usable id; empty for the whole."""
+    value: object
+    """What is there; None for nothing."""
+    allowed: str
+
+    def __str__(self) -> str:
+        path = self.path or "the charter"
+        if self.value is not None:
+            return f"{path}: found {_shown(self.value)}; allowed: {self.allowed}"
+        return f"{path}: missing; allowed: {self.allowed}" if self.path else f"{path}: wanted: {self.allowed}"
+
+
+class CharterError(TallystickError):
+    """A document is no charter; `problems` are all the reasons, in the order of the document's tables."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 @table
@@ -218,7 +263,7 @@ class Sale:
     acceleration: bool = setting(Flag(), default=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@table
 class Charter:
     """One version of the rules. Two charters are equal when their bytes are."""
 
@@ -232,12 +277,12 @@ class Charter:
     referral: Referral | None = setting(Table(Referral), default=None)
     leaver: Leaver = setting(Table(Leaver), default=Leaver())
     vesting: Vesting | None = setting(Table(Vesting), default=None)
-    roles: dict[str, Role] = setting(Tables(Role), default=None, key="role")
+    roles: dict[str, Role] = setting(Tables(Role), default=[], key="role")
     """With the treasurer, who always exists."""
-    steps: dict[str, Step] = setting(Tables(Step), default=None, key="step")
-    contributions: dict[str, Contribution] = setting(Tables(Contribution), default=None, key="contribution")
+    steps: dict[str, Step] = setting(Tables(Step), default=[], key="step")
+    contributions: dict[str, Contribution] = setting(Tables(Contribution), default=[], key="contribution")
     open: Open | None = setting(Table(Open), default=None)
-    rounds: dict[str, Round] = setting(Tables(Round), default=None, key="round")
+    rounds: dict[str, Round] = setting(Tables(Round), default=[], key="round")
     donation: Donation | None = setting(Table(Donation), default=None)
     duty: Duty | None = setting(Table(Duty), default=None)
     dispute: Dispute = setting(Table(Dispute), default=Dispute())
@@ -254,3 +299,124 @@ class Charter:
 
     def __hash__(self) -> int:
         return builtins.hash(self.bytes)
+
+
+def read_charter(data: object) -> Charter:
+    """Check a document and return the charter it is.
+
+    Raises CharterError with everything that is wrong, never only the first.
+    """
+    findings = Findings()
+    charter = read_table(Charter, data, "", findings)
+    if isinstance(data, dict):
+        cross_check(charter, data, findings)
+    if findings.rows:
+        raise CharterError(tuple(Problem(*row) for row in findings.rows))
+    encoded = codec.encode(data)  # type: ignore[arg-type]
+    if len(encoded) > SIZE_BYTES_MAX:
+        raise CharterError((Problem("", len(encoded), f"at most {SIZE_BYTES_MAX} bytes when encoded"),))
+    charter.roles.setdefault(TREASURER, Role(id=TREASURER))
+    return replace(charter, bytes=encoded, hash=tagged_hash("charter", encoded))
+
+
+def canonical(data: object) -> builtins.bytes:
+    """Return the bytes by which the ledger keeps this document.
+
+    Raises CharterError.
+    """
+    return read_charter(data).bytes
+
+
+@lru_cache(maxsize=32)
+def from_bytes(data: builtins.bytes) -> Charter:
+    """Read canonical bytes. The same bytes give the same value, and cost nothing the second time.
+
+    Raises CharterError.
+    """
+    try:
+        document = codec.decode(data, size_max=SIZE_BYTES_MAX)
+    except DecodeError as error:
+        raise CharterError((Problem("", None, f"canonical bytes, but these are not: {error}"),)) from None
+    return read_charter(document)
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Parse a charter written as TOML, without judging more than that it can be a charter.
+
+    Numbers with a point, dates and times have no place in a charter. Where there are some, everything else that is
+    wrong is reported with them.
+
+    Raises CharterError; the path of a syntax error is its line and column.
+    """
+    if len(text) > TEXT_LENGTH_MAX:
+        raise CharterError((Problem("", len(text), f"at most {TEXT_LENGTH_MAX} characters"),))
+    if (dotted := _DOTTED.search(text)) is not None:
+        line = text.count("\n", 0, dotted.start()) + 1
+        raise CharterError((Problem(f"line {line}", dotted[0], "keys of few dotted parts"),))
+    try:
+        document = tomllib.loads(text, parse_float=_NoInteger)
+    except RecursionError:
+        raise CharterError((Problem("", None, "tables and lists that are not so deep in one another"),)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise CharterError((_syntax_problem(str(error), text),)) from None
+    except ValueError:
+        # What is left is an integer of thousands of digits, which Python will not convert.
+        raise CharterError((Problem("", None, "whole numbers of 64 bits"),)) from None
+    if _is_strange(document):
+        # No setting takes such a value, so this raises, and names everything else that is wrong as well.
+        read_charter(document)
+    return document
+
+
+class _NoInteger:
+    """A number with a point or an exponent, kept as it was written so that it can be shown."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _is_strange(document: object) -> bool:
+    """Whether something in it is neither text, whole number, true, false, list nor table, or lies too deep."""
+    stack = [(document, 1)]
+    while stack:
+        value, depth = stack.pop()
+        if isinstance(value, dict | list):
+            if depth > DEPTH_MAX:
+                return True
+            stack.extend((each, depth + 1) for each in (value.values() if isinstance(value, dict) else value))
+        elif type(value) not in (str, int, bool):
+            return True
+    return False
+
+
+def _syntax_problem(message: str, text: str) -> Problem:
+    """The parser's words, with its place as the path."""
+    lines = text.split("\n")
+    place = _PLACE.search(message)
+    line, column = (int(place[1]), int(place[2])) if place else (len(lines), len(lines[-1]) + 1)
+    words = message[: place.start()] if place else message.removesuffix(" (at end of document)")
+    return Problem(f"line {line}, column {column}", lines[line - 1], f"TOML ({words})")
+
+
+def _shown(value: object) -> str:
+    """A value for a message, short whatever it is."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, date | time):
+        return str(value)
+    if isinstance(value, str):
+        text = '"' + value[:SHOWN_LENGTH_MAX] + '"'
+        return text if len(value) <= SHOWN_LENGTH_MAX else text + "..."
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number beyond 64 bits"
+    text = repr(value)
+    return text if len(text) <= SHOWN_LENGTH_MAX else text[:SHOWN_LENGTH_MAX] + "..."

@@ -21,6 +21,8 @@ AMOUNT_MAX: Final = 10**12
 """Highest price, and most points or minor units that one thing can bring."""
 COUNT_MAX: Final = 10**9
 """Most units, shares, partners, deeds."""
+ROWS_MAX: Final = 256
+"""Most tables in one array, and most ids in one list."""
 DURATION_MS_MAX: Final = 100 * 365 * 86_400_000
 #: A hostile document can hold thousands of unknown keys, and each suggestion costs a comparison with all known ones.
 SUGGESTIONS_MAX: Final = 32
@@ -45,7 +47,7 @@ _ID_WORDS: Final = "an id: a-z first, then a-z, 0-9 and -, at most 32 characters
 T = TypeVar("T")
 
 
-class Refused(Exception):  # noqa: N818 - never leaves the readers
+class Refused(Exception):
     """A value is not allowed here; the text says what is."""
 
 
@@ -66,11 +68,13 @@ class Findings:
     def add(self, path: str, value: object, allowed: str) -> None:
         self.rows.append((path, value, allowed))
 
+    def has(self, path: str) -> bool:
+        """Whether exactly this path is wrong already."""
+        return any(row[0] == path for row in self.rows)
+
     def touches(self, *paths: str) -> bool:
         """Whether something at or below one of these paths is wrong already."""
-        return any(
-            row[0] == path or row[0].startswith((path + ".", path + "[")) for row in self.rows for path in paths
-        )
+        return any(row[0] == path or row[0].startswith((path + ".", path + "[")) for row in self.rows for path in paths)
 
 
 class Reader(Protocol):
@@ -92,8 +96,10 @@ def setting(reader: Reader | BlockReader, *, default: Any = REQUIRED, key: str =
     metadata = {"reader": reader, "key": key}
     if default is REQUIRED:
         return field(metadata=metadata)
+    if isinstance(reader, Tables):
+        return field(default_factory=dict, metadata=metadata)
     if default is not None and not hasattr(reader, "read_block"):
-        default = reader.read(default)  # type: ignore[union-attr]
+        default = reader.read(default)
     return field(default=default, metadata=metadata)
 
 
@@ -117,7 +123,8 @@ class Whole:
 
     def read(self, value: object) -> int:
         if type(value) is not int or not self.low <= value <= self.high:
-            raise Refused(f"a whole number from {self.low} to {self.high}")
+            one = self.low == self.high
+            raise Refused(str(self.low) if one else f"a whole number from {self.low} to {self.high}")
         return value
 
 
@@ -185,9 +192,9 @@ class Ids:
     """A list of ids, none of them twice."""
 
     def read(self, value: object) -> tuple[str, ...]:
-        if not isinstance(value, list | tuple) or any(
-            type(each) is not str or _ID.fullmatch(each) is None for each in value
-        ):
+        if type(value) is not list or len(value) > ROWS_MAX:
+            raise Refused(f"a list of at most {ROWS_MAX} ids")
+        if any(type(each) is not str or _ID.fullmatch(each) is None for each in value):
             raise Refused(f"a list of ids, each {_ID_WORDS}")
         if len(set(value)) != len(value):
             raise Refused("a list of ids, none of them twice")
@@ -261,8 +268,8 @@ class Tables:
 
     def read_block(self, value: object, path: str, findings: Findings) -> dict[str, Any]:
         rows: dict[str, Any] = {}
-        if not isinstance(value, list | tuple):
-            findings.add(path, value, f"an array of tables: [[{path}]]")
+        if type(value) is not list or len(value) > ROWS_MAX:
+            findings.add(path, value, f"an array of at most {ROWS_MAX} tables: [[{path}]]")
             return rows
         for number, each in enumerate(value, 1):
             row_id = each.get("id") if isinstance(each, dict) else None
@@ -297,6 +304,8 @@ def read_table(cls: type[T], value: object, path: str, findings: Findings, **mor
         if key not in value:
             if each.default is not dataclasses.MISSING:
                 values[each.name] = each.default
+            elif each.default_factory is not dataclasses.MISSING:
+                values[each.name] = each.default_factory()
             else:
                 values[each.name] = _missing(reader, where, findings)
         elif hasattr(reader, "read_block"):
