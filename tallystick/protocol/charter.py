@@ -414,8 +414,9 @@ def _shown(value: object) -> str:
     if isinstance(value, date | time):
         return str(value)
     if isinstance(value, str):
-        text = '"' + value[:SHOWN_LENGTH_MAX] + '"'
-        return text if len(value) <= SHOWN_LENGTH_MAX else text + "..."
+        # A message goes to a terminal, which must not obey what is quoted in it.
+        text = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in value[:SHOWN_LENGTH_MAX])
+        return f'"{text}"' if len(value) <= SHOWN_LENGTH_MAX else f'"{text}..."'
     if isinstance(value, int) and value.bit_length() > 64:
         return "a number beyond 64 bits"
     text = repr(value)

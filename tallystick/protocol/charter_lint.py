@@ -181,13 +181,17 @@ def _never_reached(charter: Charter, count: int) -> Iterator[Lint]:
     most: int | None = None
     if objective.metric == "partners":
         most = count
-    elif objective.metric == "points-earned" and all(step.payer == "pool" for step in charter.steps.values()):
-        # Buyer-paid work can earn the same points again and again.
+    elif objective.metric == "points-earned" and not _has_buyers(charter):
         most = charter.points.pool
     elif objective.metric == "capital":
         most = _capital_most(charter, count)
     if most is not None and objective.threshold > most:
         yield Lint("objective.threshold", f"{objective.threshold} {objective.metric}; at most {most} can be reached")
+
+
+def _has_buyers(charter: Charter) -> bool:
+    """Whether partners can pay one another, so that the same points are earned again and again."""
+    return charter.open is not None or any(step.payer == "buyer" for step in charter.steps.values())
 
 
 def _capital_most(charter: Charter, count: int) -> int | None:
