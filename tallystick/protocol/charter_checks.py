@@ -21,7 +21,7 @@ def cross_check(charter: Charter, document: dict[str, Any], findings: Findings) 
     _check_roles(charter, findings)
     _check_steps(charter, findings)
     _check_budgets(charter, document, findings)
-    _check_times(charter, findings)
+    _check_times(charter, document, findings)
     _check_money(charter, findings)
     earns = ("step", "contribution", "round", "open")
     if not any(document.get(key) for key in earns) and not findings.touches(*earns) and charter.open is None:
@@ -69,13 +69,17 @@ def _check_budgets(charter: Charter, document: dict[str, Any], findings: Finding
             findings.add(f"step.{step.id}.budget", None, "points per period, for a step that the pool pays")
 
 
-def _check_times(charter: Charter, findings: Findings) -> None:
+def _check_times(charter: Charter, document: dict[str, Any], findings: Findings) -> None:
     vesting = charter.vesting
     if vesting is not None and not findings.touches("vesting") and vesting.cliff > vesting.duration:
-        findings.add("vesting.cliff", _days(vesting.cliff), f"at most vesting.duration, {_days(vesting.duration)}")
+        written = document["vesting"]
+        allowed = f'at most vesting.duration, "{written["duration"]}"'
+        findings.add("vesting.cliff", written.get("cliff", "6mo"), allowed)
     rules = charter.governance
     if not findings.touches("governance") and rules.notice > rules.period:
-        findings.add("governance.notice", _days(rules.notice), f"at most governance.period, {_days(rules.period)}")
+        written = document["governance"]
+        allowed = f'at most governance.period, "{written.get("period", "7d")}"'
+        findings.add("governance.notice", written.get("notice", "24h"), allowed)
 
 
 def _check_money(charter: Charter, findings: Findings) -> None:
@@ -99,11 +103,3 @@ def _check_money(charter: Charter, findings: Findings) -> None:
 
 def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "there is none"
-
-
-def _days(milliseconds: int) -> str:
-    """A duration in the largest unit that fits without a rest, but for months and years."""
-    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
-        if milliseconds % length == 0:
-            return f"{milliseconds // length}{unit}"
-    return f"{milliseconds // 1_000}s"

@@ -294,20 +294,17 @@ def read_table(cls: type[T], value: object, path: str, findings: Findings, **mor
     values: dict[str, object] = dict(more)
     if not isinstance(value, dict):
         findings.add(path, value, "a table")
-        return cls(**values | {each.name: None for each in fields})
+        return cls(**values | {each.name: _fallback(each) for each in fields})
     for key in value:
         if key not in keys:
             findings.add(f"{before}{_shown(key)}", value[key], _unknown_key(key, list(keys), findings))
     for key, each in keys.items():
         reader = each.metadata["reader"]
         where = f"{before}{key}"
+        values[each.name] = _fallback(each)
         if key not in value:
-            if each.default is not dataclasses.MISSING:
-                values[each.name] = each.default
-            elif each.default_factory is not dataclasses.MISSING:
-                values[each.name] = each.default_factory()
-            else:
-                values[each.name] = _missing(reader, where, findings)
+            if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
+                findings.add(where, None, _allowed(reader, key))
         elif hasattr(reader, "read_block"):
             values[each.name] = reader.read_block(value[key], where, findings)
         else:
@@ -315,20 +312,25 @@ def read_table(cls: type[T], value: object, path: str, findings: Findings, **mor
                 values[each.name] = reader.read(value[key])
             except Refused as refused:
                 findings.add(where, value[key], str(refused))
-                values[each.name] = None if each.default is dataclasses.MISSING else each.default
     return cls(**values)
 
 
-def _missing(reader: Any, path: str, findings: Findings) -> object:
-    """Note a missing setting, with what would be allowed."""
-    if isinstance(reader, Table | Tables):
-        findings.add(path, None, f"a table: [{path}]")
-        return None
+def _fallback(each: dataclasses.Field[Any]) -> object:
+    """The default of a field, or None where it has none."""
+    if each.default_factory is not dataclasses.MISSING:
+        return each.default_factory()
+    return None if each.default is dataclasses.MISSING else each.default
+
+
+def _allowed(reader: Any, key: str) -> str:
+    """What a setting may be, in words."""
+    if isinstance(reader, Table):
+        return f"a table: [{key}]"
     try:
         reader.read(None)
     except Refused as refused:
-        findings.add(path, None, str(refused))
-    return None
+        return str(refused)
+    return "anything"
 
 
 def _unknown_key(key: object, known: list[str], findings: Findings) -> str:
