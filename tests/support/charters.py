@@ -236,20 +236,19 @@ def documents(draw: st.DrawFn) -> Document:
         ),
         "finality": table({}, optional={"sealers": st.sampled_from(sealers), "interval": zero, "absence": durations()}),
     }
+    sale: dict[str, Any] = {
+        "preference": st.sampled_from(["capital-first", "none"]),
+        "acceleration": st.booleans(),
+    }
     document: Document = {
         "charter": 1,
         "name": draw(WORDS),
         "points": draw(table({"pool": TOTALS}, optional={"name": WORDS, "start": AMOUNTS})),
-        "sale": draw(
-            table(
-                {"currency": st.just(currency)},
-                optional={"preference": st.sampled_from(["capital-first", "none"]), "acceleration": st.booleans()},
-            )
-        ),
+        "sale": draw(table({"currency": st.just(currency)}, optional=sale)),
         **draw(table({}, optional=optional)),
     }
     for key, rows in (("role", roles), ("step", steps), ("contribution", contributions), ("round", rounds)):
-        if rows or draw(st.booleans()):
+        if draw(st.booleans()) or rows:
             document[key] = rows
     if not (steps or contributions or rounds) or draw(st.booleans()):
         document["open"] = draw(
