@@ -50,6 +50,7 @@ class Reason(StrEnum):
     DEAL_CLOSED = "deal-closed"
     DEVICE_FROZEN = "device-frozen"
     FORK = "fork"
+    GRADE = "grade"
     INVITE_CLOSED = "invite-closed"
     KEY_USED = "key-used"
     LEDGER_FULL = "ledger-full"
@@ -74,6 +75,7 @@ class Reason(StrEnum):
     TERMS_CHANGED = "terms-changed"
     TOO_EARLY = "too-early"
     TOO_LATE = "too-late"
+    UNITS = "units"
 
 
 class DecodeError(TallystickError):

@@ -37,7 +37,7 @@ class Taken(Record):
     """What was taken from one lot to pay into an escrow, so that it can go back where it came from."""
 
     lot: Lot
-    """The lot as it was before, which identifies it by (earned, terms)."""
+    """The lot as it was before, which identifies it by (earned, terms, amount)."""
     amount: int
 
 
@@ -76,19 +76,40 @@ class Offer(Record):
 
 
 class Deal(Record):
-    """An accepted offer, from the acceptance to its end."""
+    """An accepted offer, from the acceptance to its end. Its id is the id of the acceptance."""
 
     offer: bytes
     seller: bytes
     buyer: bytes
     step: str
+    """Empty for a deal that no step describes."""
     units: int
     terms: Terms
     gross: int
     deadline: int
+    """Milliseconds, 0 for none. A return for rework moves it by the time the buyer held the delivery."""
     accepted: int
+    period: int
+    """Length in ms of the budget period it was counted in; 0 when the buyer pays."""
     status: DealStatus
     taken: tuple[Taken, ...]
-    """Lots a buyer paid from; empty when the pool paid."""
+    """Lots a buyer paid from, oldest first, as far as they still lie in escrow; empty when the pool pays."""
     due: tuple[int, int] | None
     """The tick that stands for silence in the present status."""
+    delivered: int = 0
+    """Units delivered; 0 without a delivery, and again after a return."""
+    delivered_at: int = 0
+    returns: int = 0
+    away: int = 0
+    """Milliseconds by which reviews were longer because the buyer was away."""
+    consents: tuple[bytes, ...] = ()
+    """Sides that agree to cancel, in order."""
+    approved: int = 0
+    """Units approved; 0 without an approval."""
+    grade: int = 0
+    decided: int = 0
+    """When it was approved or rejected."""
+    paid: int = 0
+    """Points the seller has received."""
+    held: int = 0
+    """Points that stay in escrow because the seller may still dispute them."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
@@ -21,6 +22,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _encode = msgspec.msgpack.Encoder().encode
+
+_NEVER: Final = 2**63 - 1
 
 
 class Table(Generic[K, V]):
@@ -153,6 +156,84 @@ class FadingTable(Table[K, V]):
         del self.order[bisect_left(self.order, (self.until(row), self.key_text(key), key))]
 
 
+class BySide:
+    """Which rows of a table concern a member in one step. Follows every write of the table, also what is undone."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[bytes, str], set[bytes]] = {}
+
+    def add(self, step: str, sides: Iterable[bytes], row_id: bytes) -> None:
+        for side in sides:
+            self._ids.setdefault((side, step), set()).add(row_id)
+
+    def remove(self, step: str, sides: Iterable[bytes], row_id: bytes) -> None:
+        for side in sides:
+            ids = self._ids[side, step]
+            ids.discard(row_id)
+            if not ids:
+                del self._ids[side, step]
+
+    def of(self, member: bytes, step: str) -> AbstractSet[bytes]:
+        return self._ids.get((member, step), frozenset())
+
+
+class DealTable(Table[bytes, records_deal.Deal]):
+    """Deals, and for each member and step which ones are its own."""
+
+    __slots__ = ("_sides",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sides = BySide()
+
+    def of(self, member: bytes, step: str) -> AbstractSet[bytes]:
+        """Ids of the deals of a step in which this member is a side, in no particular order."""
+        return self._sides.of(member, step)
+
+    def _put(self, key: bytes, row: records_deal.Deal) -> None:
+        # Neither side nor step of a deal ever changes.
+        if key not in self.rows:
+            self._sides.add(row.step, (row.seller, row.buyer), key)
+        self.rows[key] = row
+
+    def _drop(self, key: bytes) -> None:
+        row = self.rows.pop(key)
+        self._sides.remove(row.step, {row.seller, row.buyer}, key)
+
+
+class OfferTable(FadingTable[bytes, records_deal.Offer]):
+    """Offers, and for each member and step which ones are its own."""
+
+    __slots__ = ("_sides",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sides = BySide()
+
+    def of(self, member: bytes, step: str) -> AbstractSet[bytes]:
+        """Ids of this member's offers of a step, in no particular order."""
+        return self._sides.of(member, step)
+
+    def _put(self, key: bytes, row: records_deal.Offer) -> None:
+        if key not in self.rows:
+            self._sides.add(row.step, (row.author,), key)
+        super()._put(key, row)
+
+    def _drop(self, key: bytes) -> None:
+        row = self.rows[key]
+        super()._drop(key)
+        self._sides.remove(row.step, (row.author,), key)
+
+
+def _offer_until(offer: records_deal.Offer) -> int:
+    """When an offer stops to matter: never while a deal of it is open."""
+    if offer.deals:
+        return _NEVER
+    return min(offer.expires, offer.deadline) if offer.deadline else offer.expires
+
+
 def _hex(key: bytes) -> str:
     return key.hex()
 
@@ -197,10 +278,10 @@ class State:
         self.keys: Table[bytes, records.KeyUse] = self._table("key", records.KeyUse, by_id)
         self.sealers: Table[int, records.Sealer] = Table("sealer", self.journal, records.Sealer, str, int)
         self.invites: Table[bytes, records.Invite] = self._table("invite", records.Invite, by_id)
-        self.offers: FadingTable[bytes, records_deal.Offer] = FadingTable(
-            "offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=lambda row: row.expires
+        self.offers = OfferTable(
+            "offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=_offer_until
         )
-        self.deals: Table[bytes, records_deal.Deal] = self._table("deal", records_deal.Deal, by_id)
+        self.deals = DealTable("deal", self.journal, records_deal.Deal, _hex, bytes.fromhex)
         self.counts: FadingTable[tuple[str, int, str], records.Count] = FadingTable(
             "count", self.journal, records.Count, _count_text, _text_count, until=lambda row: row.until
         )

@@ -19,6 +19,8 @@ Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 Moment = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
 Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+#: Units of a step.
+Units = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
 

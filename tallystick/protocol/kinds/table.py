@@ -8,12 +8,21 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit
+from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.base import Body
+from tallystick.protocol.kinds.cancel import Cancel
+from tallystick.protocol.kinds.cosign import Cosign
+from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join
+from tallystick.protocol.kinds.offer import Offer
+from tallystick.protocol.kinds.reject import Reject
+from tallystick.protocol.kinds.return_ import Return
 from tallystick.protocol.kinds.sealer import SealerOff, SealerOn
+from tallystick.protocol.kinds.withdraw import Withdraw
 
 _BODIES: Final[tuple[type[Body], ...]] = (
     Found,
@@ -22,6 +31,15 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Admit,
     SealerOn,
     SealerOff,
+    Offer,
+    Withdraw,
+    Accept,
+    Deliver,
+    Return,
+    Approve,
+    Reject,
+    Cancel,
+    Cosign,
 )
 
 KINDS: Final[Mapping[str, type[Body]]] = {body.KIND: body for body in _BODIES}

@@ -1,0 +1,74 @@
+"""Budgets and pair caps: how much the pool has committed in one period, per rule and per pair of partners.
+
+A counter belongs to a rule, the length of its period and the index of the period, so that an amendment which changes
+the length starts a new row of counters. Counters are kept whether or not there is a cap now: an amendment may bring
+one in the middle of a period.
+
+Source: docs/spec/charter.md#deals
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tallystick.protocol.act import POINT
+from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.records import Count
+
+if TYPE_CHECKING:
+    from tallystick.protocol.act import Act
+    from tallystick.protocol.charter import Step
+
+
+def period_index(act: Act, length: int, at: int) -> int:
+    """Number of the period of this length (ms) that holds the moment `at`; the first, 0, begins at the founding."""
+    return (at - act.state.founding.time) // length
+
+
+def counted(act: Act, rule: str, length: int, who: str = "") -> int:
+    """What has been counted under a rule in the present period."""
+    row = act.state.counts.get((f"{rule}.{length}", period_index(act, length, act.at), who))
+    return 0 if row is None else row.value
+
+
+def count(act: Act, rule: str, length: int, amount: int, who: str = "") -> None:
+    """Count `amount` (negative: take it back) in the present period."""
+    if not amount:
+        return
+    index = period_index(act, length, act.at)
+    key = (f"{rule}.{length}", index, who)
+    value = counted(act, rule, length, who) + amount
+    if value:
+        act.state.counts.set(key, Count(value, act.state.founding.time + (index + 1) * length))
+    else:
+        act.state.counts.delete(key)
+
+
+def pair_of(one: bytes, other: bytes) -> str:
+    """The name of two members together, whichever of them sells."""
+    return "-".join(sorted((one.hex(), other.hex())))
+
+
+def check_pool(act: Act, step: Step, pair: str, amount: int) -> None:
+    """Whether the pool may commit `amount` more for a deal of this step now.
+
+    Raises EntryError: POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP, tried in that order.
+    """
+    if act.state.balance(POINT, "pool") < amount:
+        raise EntryError(Reason.POOL_EMPTY)
+    rule = rule_of(step.id)
+    if counted(act, rule, step.period) + amount > step.budget:
+        raise EntryError(Reason.BUDGET_EXHAUSTED, f"{rule}.budget")
+    if step.pair_cap and counted(act, rule, step.period, pair) + amount > step.pair_cap:
+        raise EntryError(Reason.PAIR_CAP, f"{rule}.pair-cap")
+
+
+def commit(act: Act, step_id: str, length: int, pair: str, amount: int) -> None:
+    """Count `amount` (negative: what returned) as committed, in all and between the two."""
+    count(act, rule_of(step_id), length, amount)
+    count(act, rule_of(step_id), length, amount, pair)
+
+
+def rule_of(step_id: str) -> str:
+    """The path of a step in the charter."""
+    return f"step.{step_id}"

@@ -1,0 +1,322 @@
+"""What several kinds and ticks do with a deal: read it, decide it, pay it, take it back, close it.
+
+Every function writes into the state at `act.at`. A deal is an immutable row: each function takes the present one and
+writes, or returns, the next.
+
+Source: docs/spec/charter.md#deals
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from tallystick.protocol import budget, lots
+from tallystick.protocol.act import INT_MAX, POINT
+from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.membership import DAY_MS, asked
+from tallystick.protocol.records_deal import Terms
+
+if TYPE_CHECKING:
+    from tallystick.protocol.act import Act
+    from tallystick.protocol.charter import Charter, Step
+    from tallystick.protocol.records import Member
+    from tallystick.protocol.records_deal import Deal, Offer
+    from tallystick.protocol.state import State
+
+#: A deal without a delivery ends so long after its deadline.
+UNDELIVERED_MS: Final = 30 * DAY_MS
+#: A delivery can be returned for rework so often.
+RETURNS_MAX: Final = 3
+#: Reviews of one deal are longer by at most this because the buyer is away.
+AWAY_MS_MAX: Final = 14 * DAY_MS
+#: Statuses in which a deal counts against `max-open`.
+UNDECIDED: Final = ("accepted", "delivered", "waiting")
+
+
+# -- offers ----------------------------------------------------------------------------------------------------------
+
+
+def terms_of(step: Step) -> Terms:
+    """What the charter says today about deals of this step."""
+    return Terms(
+        price=step.price,
+        payer=step.payer,
+        review=step.review,
+        on_silence=step.on_silence,
+        late_per_day=step.late_per_day,
+        late_max=step.late_max,
+        max_grade=step.max_grade,
+        cosign_above=step.cosign_above,
+    )
+
+
+def step_in_force(charter: Charter, step_id: str, terms: Terms) -> Step:
+    """The step of an offer, whose terms must be those of the charter in force.
+
+    Raises EntryError: TERMS_CHANGED.
+    """
+    step = charter.steps.get(step_id)
+    if step is None or terms_of(step) != terms:
+        raise EntryError(Reason.TERMS_CHANGED, budget.rule_of(step_id))
+    return step
+
+
+def can_be_accepted(offer: Offer, at: int) -> bool:
+    """Whether an offer is still on the market."""
+    return bool(
+        offer.copies and not offer.withdrawn and at <= offer.expires and (not offer.deadline or at <= offer.deadline)
+    )
+
+
+def open_count(state: State, member_id: bytes, step_id: str, at: int, *, without: bytes = b"") -> int:
+    """What counts against `max-open`: undecided deals of the step, and own offers that can still be accepted."""
+    deals = sum(
+        1 for deal_id in state.deals.of(member_id, step_id) if state.deals[deal_id].status in UNDECIDED
+    )
+    return deals + sum(
+        1
+        for offer_id in state.offers.of(member_id, step_id)
+        if offer_id != without and can_be_accepted(state.offers[offer_id], at)
+    )
+
+
+def gross_of(units: int, price: int) -> int:
+    """What a whole deal costs.
+
+    Raises EntryError: LIMIT.
+    """
+    gross = units * price
+    if gross > INT_MAX:
+        raise EntryError(Reason.LIMIT, f"{units} x {price}")
+    return gross
+
+
+def put_offer(act: Act, offer_id: bytes, offer: Offer) -> None:
+    """Keep an offer while it can be accepted or a deal of it is open, and drop it otherwise."""
+    if offer.deals or (offer.copies and not offer.withdrawn):
+        act.state.offers.set(offer_id, offer)
+    else:
+        act.state.offers.delete(offer_id)
+
+
+# -- deals -----------------------------------------------------------------------------------------------------------
+
+
+def changed(deal: Deal, **fields: Any) -> Deal:
+    """The deal with some of its fields replaced."""
+    return msgspec.structs.replace(deal, **fields)
+
+
+def read_deal(act: Act, deal_id: bytes) -> Deal:
+    """A deal that has not ended.
+
+    Raises EntryError: DEAL_CLOSED, NOT_FOUND.
+    """
+    deal = act.state.deals.get(deal_id)
+    if deal is not None:
+        return deal
+    if deal_id in act.state.closed or act.context.history.closed_deal(deal_id) is not None:
+        raise EntryError(Reason.DEAL_CLOSED)
+    raise EntryError(Reason.NOT_FOUND, "no such deal")
+
+
+def check_side(act: Act, deal: Deal, side: bytes, word: str) -> None:
+    """Whether the author is this side of the deal, and may still speak for it after a departure.
+
+    Raises EntryError: NOT_ALLOWED, NOT_ACTIVE.
+    """
+    if act.author_id != side:
+        raise EntryError(Reason.NOT_ALLOWED, f"only the {word} can do this")
+    author = act.author
+    if author is not None and author.status == "departed" and not 0 < deal.delivered_at <= author.departed:
+        raise EntryError(Reason.NOT_ACTIVE, "it was not delivered before the departure")
+
+
+def check_status(deal: Deal, *statuses: str) -> None:
+    """Raises EntryError: STATE."""
+    if deal.status not in statuses:
+        raise EntryError(Reason.STATE, deal.status)
+
+
+def wait(act: Act, deal_id: bytes, deal: Deal, what: str, time: int) -> None:
+    """Store the deal with a tick that stands for silence from now on; the one before it is cancelled."""
+    act.unschedule(deal.due)
+    act.state.deals.set(deal_id, changed(deal, due=act.schedule(time, what, deal_id)))
+
+
+def wait_for_delivery(act: Act, deal_id: bytes, deal: Deal, since: int) -> None:
+    """A deal without a delivery ends 30 days after its deadline, or after `since` where that is later."""
+    wait(act, deal_id, deal, "deal.undelivered", max(deal.deadline, since) + UNDELIVERED_MS)
+
+
+def close(act: Act, deal_id: bytes, deal: Deal) -> None:
+    """The deal is over: it leaves the state for the archive, and its offer if nothing else keeps it."""
+    state = act.state
+    act.unschedule(deal.due)
+    state.deals.delete(deal_id)
+    state.closed.set(deal_id, changed(deal, due=None))
+    offer = state.offers.get(deal.offer)
+    if offer is not None:
+        put_offer(act, deal.offer, msgspec.structs.replace(offer, deals=offer.deals - 1))
+
+
+def escrow_of(deal_id: bytes) -> str:
+    """The account that holds what a deal may still pay."""
+    return f"escrow/{deal_id.hex()}"
+
+
+def account_of(member_id: bytes) -> str:
+    """The account of a member."""
+    return f"partner/{member_id.hex()}"
+
+
+def rule_of(deal: Deal) -> str:
+    """Charter path of what pays for a deal."""
+    return f"{budget.rule_of(deal.step)}.price" if deal.step else "open"
+
+
+# -- decisions -------------------------------------------------------------------------------------------------------
+
+
+class Award(NamedTuple):
+    """What an approval gives, before anybody asks whether the payer has it."""
+
+    award: int
+    full: int
+    """The same at grade 100 for everything that was delivered."""
+    formula: str
+
+
+def award_of(deal: Deal, units: int, grade: int) -> Award:
+    """The arithmetic of an approval: units, grade, lateness; every division rounds down."""
+    terms = deal.terms
+    percent = 100 - late_percent(deal)
+    award = units * terms.price * grade // 100 * percent // 100
+    full = deal.delivered * terms.price * percent // 100
+    late = f" x {percent}% (late)" if percent != 100 else ""
+    return Award(award, full, f"{units} x {terms.price} x {grade}%{late} = {award}")
+
+
+def late_percent(deal: Deal) -> int:
+    """What is lost because the delivery came after the deadline, by days begun."""
+    if not deal.deadline or deal.delivered_at <= deal.deadline:
+        return 0
+    days = -((deal.deadline - deal.delivered_at) // DAY_MS)
+    return min(deal.terms.late_max, deal.terms.late_per_day * days)
+
+
+def approve(act: Act, deal_id: bytes, deal: Deal, units: int, grade: int) -> None:
+    """The buyer, or silence, approves. What needs a cosignature waits for it, the rest is paid at once."""
+    deal = changed(deal, approved=units, grade=grade, decided=act.at)
+    if needs_cosign(act, deal):
+        wait(act, deal_id, changed(deal, status="waiting"), "deal.uncosigned", act.at + deal.terms.review)
+    else:
+        settle(act, deal_id, deal)
+
+
+def needs_cosign(act: Act, deal: Deal) -> bool:
+    """Whether a third partner has to agree, and there is one."""
+    above = deal.terms.cosign_above
+    return bool(above and deal.gross > above and asked(1, act.state, act.at, without=(deal.seller, deal.buyer)))
+
+
+def settle(act: Act, deal_id: bytes, deal: Deal) -> None:
+    """Pay what was approved. What a reduction withheld stays in escrow while the seller may dispute it."""
+    award, full, formula = award_of(deal, deal.approved, deal.grade)
+    rule = rule_of(deal)
+    if award > deal.gross:
+        if _pay_more(act, deal_id, deal, award - deal.gross):
+            award_base = award
+        else:
+            award_base = deal.gross
+            formula += f", limited to {deal.gross}"
+        award = award_base
+    escrow = escrow_of(deal_id)
+    act.post(POINT, escrow, account_of(deal.seller), award, rule, formula)
+    lots.earn(act, deal.seller, award)
+    held = max(0, full - award)
+    rest = max(0, deal.gross - award - held)
+    deal = changed(deal, status="approved", paid=award, held=held, taken=lots.pay_out(deal.taken, award))
+    deal = give_back(act, deal_id, deal, rest, f"{deal.gross} - {award} paid - {held} held = {rest}")
+    if deal.terms.payer == "pool":
+        refer(act, deal.seller, award)
+    if held:
+        wait(act, deal_id, deal, "deal.held", act.at + act.charter.dispute.window)
+    else:
+        close(act, deal_id, deal)
+
+
+def _pay_more(act: Act, deal_id: bytes, deal: Deal, extra: int) -> bool:
+    """Bring what an award has above the gross into the escrow, or nothing where the payer cannot."""
+    formula = f"award above gross: {extra}"
+    if deal.terms.payer == "buyer":
+        if act.state.balance(POINT, account_of(deal.buyer)) < extra:
+            return False
+        lots.take_whole(act, deal.buyer, extra)
+        act.post(POINT, account_of(deal.buyer), escrow_of(deal_id), extra, rule_of(deal), formula)
+        return True
+    # Budget and pair-cap are those of the charter and period in force now, not those of the acceptance.
+    step = act.charter.steps.get(deal.step)
+    if step is None:
+        return False
+    pair = budget.pair_of(deal.seller, deal.buyer)
+    try:
+        budget.check_pool(act, step, pair, extra)
+    except EntryError:
+        return False
+    budget.commit(act, step.id, step.period, pair, extra)
+    act.post(POINT, "pool", escrow_of(deal_id), extra, rule_of(deal), formula)
+    return True
+
+
+def reject(act: Act, deal_id: bytes, deal: Deal) -> None:
+    """The buyer, or silence, rejects. The escrow stays while the seller may dispute."""
+    deal = changed(deal, status="rejected", decided=act.at, approved=0, grade=0)
+    wait(act, deal_id, deal, "deal.rejected", act.at + act.charter.dispute.window)
+
+
+def end(act: Act, deal_id: bytes, deal: Deal, status: str, why: str) -> None:
+    """The deal ends without (further) pay: what is in escrow returns."""
+    rest = act.state.balance(POINT, escrow_of(deal_id))
+    deal = give_back(act, deal_id, changed(deal, status=status, held=0), rest, f"{rest} {why}")
+    close(act, deal_id, deal)
+
+
+def give_back(act: Act, deal_id: bytes, deal: Deal, amount: int, formula: str) -> Deal:
+    """Return part of the escrow to where it came from, and uncount it within the period of the acceptance."""
+    if not amount:
+        return deal
+    escrow = escrow_of(deal_id)
+    if deal.terms.payer == "buyer":
+        act.post(POINT, escrow, account_of(deal.buyer), amount, rule_of(deal), formula)
+        return changed(deal, taken=lots.give_back(act, deal.buyer, deal.taken, amount))
+    act.post(POINT, escrow, "pool", amount, rule_of(deal), formula)
+    length = deal.period
+    if length and budget.period_index(act, length, deal.accepted) == budget.period_index(act, length, act.at):
+        budget.commit(act, deal.step, length, budget.pair_of(deal.seller, deal.buyer), -amount)
+    return deal
+
+
+# -- referral --------------------------------------------------------------------------------------------------------
+
+
+def refer(act: Act, member_id: bytes, earned: int) -> None:
+    """Whoever invited this member earns a little with what the pool has just paid it, for a while."""
+    rule = act.charter.referral
+    state = act.state
+    member = state.members[member_id]
+    if rule is None or member.inviter is None or act.at >= member.since + rule.period:
+        return
+    inviter: Member = state.members[member.inviter]
+    if inviter.status == "departed":
+        return
+    amount = min(earned * rule.percent // 100, state.balance(POINT, "pool"))
+    if rule.cap:
+        amount = min(amount, max(0, rule.cap - member.referred))
+    if not amount:
+        return
+    act.post(POINT, "pool", account_of(member.inviter), amount, "referral.percent", f"{earned} x {rule.percent}%")
+    lots.earn(act, member.inviter, amount)
+    state.members.set(member_id, msgspec.structs.replace(member, referred=member.referred + amount))

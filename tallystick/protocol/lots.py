@@ -1,0 +1,161 @@
+"""Lots: what a member holds, as payments that remember when and under which terms they were earned.
+
+The account `partner/<id>` says how much a member has, its lots say since when; the remainders of the lots always add
+up to the account. Postings are written by the callers.
+
+Source: docs/spec/charter.md#vesting
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.membership import DAY_MS
+from tallystick.protocol.records_deal import Lot, Taken, VestingTerms
+
+if TYPE_CHECKING:
+    from tallystick.protocol.act import Act
+    from tallystick.protocol.charter import Charter
+
+#: No later entry is dated back further than this before the previous block, so what was ripe then stays ripe.
+_BACK_MS_MAX: Final = 90 * DAY_MS
+
+
+def terms_of(charter: Charter) -> VestingTerms:
+    """Terms of a lot that is earned under this charter."""
+    vesting = charter.vesting
+    leaver = charter.leaver
+    return VestingTerms(
+        cliff=0 if vesting is None else vesting.cliff,
+        duration=0 if vesting is None else vesting.duration,
+        from_lot=vesting is not None and vesting.cliff_from == "lot",
+        leaver_good=leaver.good,
+        leaver_bad=leaver.bad,
+        acceleration=charter.sale.acceleration,
+    )
+
+
+def left(lot: Lot) -> int:
+    """What has not been spent of it."""
+    return lot.amount - lot.spent
+
+
+def vested(lot: Lot, time: int, joined: int) -> int:
+    """Points of the lot that are vested and not spent at `time`, its holder having joined at `joined` (ms)."""
+    return max(0, _ripe(lot, time, joined) - lot.spent)
+
+
+def _ripe(lot: Lot, time: int, joined: int) -> int:
+    terms = lot.terms
+    if terms.duration == 0:
+        return lot.amount
+    if time < (lot.earned if terms.from_lot else joined) + terms.cliff:
+        return 0
+    return lot.amount * max(0, min(time - lot.earned, terms.duration)) // terms.duration
+
+
+def earn(act: Act, member_id: bytes, amount: int) -> None:
+    """Add what was just posted to a member as a new lot. What reaches somebody who has departed is vested."""
+    if not amount:
+        return
+    departed = act.state.members[member_id].status == "departed"
+    terms = VestingTerms() if departed else terms_of(act.charter)
+    lots = list(act.state.lots.get(member_id) or ())
+    _insert(lots, Lot(amount, act.at, 0, terms))
+    _write(act, member_id, lots)
+
+
+def take_whole(act: Act, member_id: bytes, amount: int) -> tuple[Taken, ...]:
+    """Take `amount` from remainders, vested or not, oldest lot first, and say what came from where.
+
+    Raises EntryError: BALANCE.
+    """
+    lots = list(act.state.lots.get(member_id) or ())
+    taken: list[Taken] = []
+    for index, lot in enumerate(lots):
+        part = min(amount, left(lot))
+        if part:
+            amount -= part
+            taken.append(Taken(lot, part))
+            lots[index] = _with_spent(lot, lot.spent + part)
+    if amount:
+        raise EntryError(Reason.BALANCE, f"{amount} points too few")
+    _write(act, member_id, lots)
+    return tuple(taken)
+
+
+def give_back(act: Act, member_id: bytes, taken: Iterable[Taken], amount: int) -> tuple[Taken, ...]:
+    """Put `amount` back into the lots it was taken from, youngest first; return what is still taken."""
+    rest = list(taken)
+    lots = list(act.state.lots.get(member_id) or ())
+    departed = act.state.members[member_id].status == "departed"
+    while amount and rest:
+        last = rest.pop()
+        part = min(amount, last.amount)
+        amount -= part
+        if part < last.amount:
+            rest.append(Taken(last.lot, last.amount - part))
+        if departed:
+            _insert(lots, Lot(part, act.at, 0, VestingTerms()))
+        else:
+            _put_back(lots, last.lot, part)
+    _write(act, member_id, lots)
+    return tuple(rest)
+
+
+def pay_out(taken: Iterable[Taken], amount: int) -> tuple[Taken, ...]:
+    """What is still taken after `amount` of it went to somebody else, oldest first."""
+    rest: list[Taken] = []
+    for each in taken:
+        part = min(amount, each.amount)
+        amount -= part
+        if part < each.amount:
+            rest.append(Taken(each.lot, each.amount - part))
+    return tuple(rest)
+
+
+def _put_back(lots: list[Lot], origin: Lot, part: int) -> None:
+    for index, lot in enumerate(lots):
+        # Lots that agree in all three are interchangeable.
+        same = lot.earned == origin.earned and lot.amount == origin.amount and lot.terms == origin.terms
+        if same and lot.spent >= part:
+            lots[index] = _with_spent(lot, lot.spent - part)
+            return
+    # It was spent and dropped, or has been merged with another one: what comes back stands beside it.
+    _insert(lots, Lot(origin.amount, origin.earned, origin.amount - part, origin.terms))
+
+
+def _with_spent(lot: Lot, spent: int) -> Lot:
+    return Lot(lot.amount, lot.earned, spent, lot.terms)
+
+
+def _insert(lots: list[Lot], lot: Lot) -> None:
+    """By age, after those of the same moment: an entry of a later block may act at an earlier time."""
+    lots.insert(bisect_right(lots, lot.earned, key=lambda each: each.earned), lot)
+
+
+def _write(act: Act, member_id: bytes, lots: list[Lot]) -> None:
+    """Drop what is spent, merge neighbours that can no longer be told apart, and store the rest."""
+    joined = act.state.members[member_id].since
+    ripe_at = act.context.time_prev - _BACK_MS_MAX
+    kept: list[Lot] = []
+    for lot in lots:
+        if not left(lot):
+            continue
+        last = kept[-1] if kept else None
+        if (
+            last is not None
+            and last.terms == lot.terms
+            and _ripe(last, ripe_at, joined) == last.amount
+            and _ripe(lot, ripe_at, joined) == lot.amount
+        ):
+            kept[-1] = Lot(left(last) + left(lot), last.earned, 0, last.terms)
+        else:
+            kept.append(lot)
+    if kept:
+        act.state.lots.set(member_id, tuple(kept))
+    else:
+        act.state.lots.delete(member_id)
