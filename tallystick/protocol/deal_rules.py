@@ -72,9 +72,7 @@ def can_be_accepted(offer: Offer, at: int) -> bool:
 
 def open_count(state: State, member_id: bytes, step_id: str, at: int, *, without: bytes = b"") -> int:
     """What counts against `max-open`: undecided deals of the step, and own offers that can still be accepted."""
-    deals = sum(
-        1 for deal_id in state.deals.of(member_id, step_id) if state.deals[deal_id].status in UNDECIDED
-    )
+    deals = sum(1 for deal_id in state.deals.of(member_id, step_id) if state.deals[deal_id].status in UNDECIDED)
     return deals + sum(
         1
         for offer_id in state.offers.of(member_id, step_id)

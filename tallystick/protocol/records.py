@@ -18,7 +18,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """Base of all rows: immutable, encoded as an array."""
 
 
-class Founded(Record):
+class Founded(Record, frozen=True):
     """The one row that never changes: whose ledger this is."""
 
     ledger: bytes
@@ -26,7 +26,7 @@ class Founded(Record):
     """UTC milliseconds of block 1; periods and the first thirty days count from here."""
 
 
-class Rules(Record):
+class Rules(Record, frozen=True):
     """Version of the rules, and the counters that give ticks and sealers their order."""
 
     version: int
@@ -34,7 +34,7 @@ class Rules(Record):
     sealer_next: int
 
 
-class CharterRow(Record):
+class CharterRow(Record, frozen=True):
     """The charter in force, as canonical bytes, and how many there have been."""
 
     version: int
@@ -42,7 +42,7 @@ class CharterRow(Record):
     digest: bytes
 
 
-class Member(Record):
+class Member(Record, frozen=True):
     """An observer, contributor, partner or applicant. Its id is the id of its `join` entry, or of the founding."""
 
     standing: Standing
@@ -71,7 +71,7 @@ class Member(Record):
     """How its lots were treated when it went: keep-vested, keep-all, forfeit-all."""
 
 
-class Device(Record):
+class Device(Record, frozen=True):
     """One signing key of a member and the head of its chain."""
 
     member: bytes
@@ -85,14 +85,14 @@ class Device(Record):
     """Last good (seq, id) of a revoked device."""
 
 
-class KeyUse(Record):
+class KeyUse(Record, frozen=True):
     """A key that has been enrolled once, and therefore never again. A convicted node key never seals again."""
 
     use: Literal["signing", "node", "recovery", "invite", "convicted"]
     owner: bytes
 
 
-class Invite(Record):
+class Invite(Record, frozen=True):
     """An invitation that can still be used."""
 
     author: bytes
@@ -102,7 +102,7 @@ class Invite(Record):
     expires: int
 
 
-class Sealer(Record):
+class Sealer(Record, frozen=True):
     """Somebody who seals, has asked to, or rests on the bench. Rows are numbered in the order of the requests."""
 
     member: bytes
@@ -113,14 +113,14 @@ class Sealer(Record):
     """Block time of its last READY or of its partner's last entry."""
 
 
-class Tick(Record):
+class Tick(Record, frozen=True):
     """Something that falls due by itself."""
 
     what: str
     ref: bytes
 
 
-class Fork(Record):
+class Fork(Record, frozen=True):
     """Two entries of one device that are not on one chain: the evidence that froze it."""
 
     seq: int
@@ -128,7 +128,7 @@ class Fork(Record):
     second: bytes
 
 
-class Count(Record):
+class Count(Record, frozen=True):
     """How much of a budget, cap or pair-cap one period has used."""
 
     value: int

@@ -7,12 +7,10 @@ from tallystick.protocol.records import Record
 Side = Literal["sell", "buy"]
 Payer = Literal["pool", "buyer"]
 OnSilence = Literal["approve", "lapse"]
-DealStatus = Literal[
-    "accepted", "delivered", "waiting", "approved", "rejected", "disputed", "returned", "cancelled"
-]
+DealStatus = Literal["accepted", "delivered", "waiting", "approved", "rejected", "disputed", "returned", "cancelled"]
 
 
-class VestingTerms(Record):
+class VestingTerms(Record, frozen=True):
     """Terms of a lot, those of the charter of the day it was earned. A duration of 0 means vested at once."""
 
     cliff: int = 0
@@ -24,7 +22,7 @@ class VestingTerms(Record):
     acceleration: bool = True
 
 
-class Lot(Record):
+class Lot(Record, frozen=True):
     """Points earned at one time under one set of terms."""
 
     amount: int
@@ -33,7 +31,7 @@ class Lot(Record):
     terms: VestingTerms
 
 
-class Taken(Record):
+class Taken(Record, frozen=True):
     """What was taken from one lot to pay into an escrow, so that it can go back where it came from."""
 
     lot: Lot
@@ -41,7 +39,7 @@ class Taken(Record):
     amount: int
 
 
-class Terms(Record):
+class Terms(Record, frozen=True):
     """What both sides of a deal signed."""
 
     price: int
@@ -54,7 +52,7 @@ class Terms(Record):
     cosign_above: int
 
 
-class Offer(Record):
+class Offer(Record, frozen=True):
     """An offer that can still be accepted, or of which a deal is still open."""
 
     author: bytes
@@ -75,7 +73,7 @@ class Offer(Record):
     """Deals from it that are not closed."""
 
 
-class Deal(Record):
+class Deal(Record, frozen=True):
     """An accepted offer, from the acceptance to its end. Its id is the id of the acceptance."""
 
     offer: bytes

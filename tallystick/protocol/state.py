@@ -270,17 +270,13 @@ class State:
         self.rules: Table[str, records.Rules] = self._table("rules", records.Rules, one)
         self.founded: Table[str, records.Founded] = self._table("founded", records.Founded, one)
         self.accounts = AmountTable("acct", self.journal, tuple[int], str, str)
-        self.lots: Table[bytes, tuple[records_deal.Lot, ...]] = self._table(
-            "lots", tuple[records_deal.Lot, ...], by_id
-        )
+        self.lots: Table[bytes, tuple[records_deal.Lot, ...]] = self._table("lots", tuple[records_deal.Lot, ...], by_id)
         self.members: Table[bytes, records.Member] = self._table("member", records.Member, by_id)
         self.devices: Table[bytes, records.Device] = self._table("device", records.Device, by_id)
         self.keys: Table[bytes, records.KeyUse] = self._table("key", records.KeyUse, by_id)
         self.sealers: Table[int, records.Sealer] = Table("sealer", self.journal, records.Sealer, str, int)
         self.invites: Table[bytes, records.Invite] = self._table("invite", records.Invite, by_id)
-        self.offers = OfferTable(
-            "offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=_offer_until
-        )
+        self.offers = OfferTable("offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=_offer_until)
         self.deals = DealTable("deal", self.journal, records_deal.Deal, _hex, bytes.fromhex)
         self.counts: FadingTable[tuple[str, int, str], records.Count] = FadingTable(
             "count", self.journal, records.Count, _count_text, _text_count, until=lambda row: row.until

@@ -16,7 +16,6 @@ from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body, Bytes32
 from tallystick.protocol.kinds.offer import check_open, check_role
 from tallystick.protocol.membership import DAY_MS, is_active
-from tallystick.protocol.records import Member
 from tallystick.protocol.records_deal import Deal, Taken
 from tallystick.protocol.records_deal import Offer as OfferRow
 
@@ -52,9 +51,7 @@ class Accept(Body, frozen=True, kw_only=True):
         gross = deal_rules.gross_of(offer.units, offer.terms.price)
         taken = _fill_escrow(act, step, seller, buyer, gross, f"{offer.units} x {offer.terms.price} = {gross}")
         # The offer first: it has to know of the deal before anything can close the deal.
-        act.state.offers.set(
-            self.offer, msgspec.structs.replace(offer, copies=offer.copies - 1, deals=offer.deals + 1)
-        )
+        act.state.offers.set(self.offer, msgspec.structs.replace(offer, copies=offer.copies - 1, deals=offer.deals + 1))
         deal = Deal(
             offer=self.offer,
             seller=seller,
@@ -88,9 +85,7 @@ class Accept(Body, frozen=True, kw_only=True):
             raise EntryError(Reason.DEADLINE, "more than a year ahead")
 
 
-def _fill_escrow(
-    act: Act, step: Step, seller: bytes, buyer: bytes, gross: int, formula: str
-) -> tuple[Taken, ...]:
+def _fill_escrow(act: Act, step: Step, seller: bytes, buyer: bytes, gross: int, formula: str) -> tuple[Taken, ...]:
     """Move the price into the escrow of the new deal and say which lots a buyer paid from.
 
     Raises EntryError: POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP; BALANCE.

@@ -17,8 +17,8 @@ Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 #: A moment in UTC milliseconds. 2^53 is the year 287396, and every tool can hold it.
 Moment = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
-Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 #: Units of a step.
 Units = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]

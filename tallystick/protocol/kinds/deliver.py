@@ -18,7 +18,7 @@ from tallystick.protocol.records import Record
 EVIDENCE_MAX: Final = 100
 
 
-class Evidence(Record):
+class Evidence(Record, frozen=True):
     """One file: SHA-256 of its bytes and how many they are. Its name stands in the annex."""
 
     sha256: Bytes32
