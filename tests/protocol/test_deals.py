@@ -106,13 +106,13 @@ def test_lateness_costs_by_days_begun(world: World, late_ms: int, points: int) -
 
 
 def test_lateness_and_grade_round_down_one_after_the_other(world: World) -> None:
-    """7 x 10 x 93% = 65, of which 90% = 58; at grade 100 it would have been 63, so 5 are held."""
+    """7 x 10 x 97% = 67, of which 90% = 60, not 61; at grade 100 it would have been 63, so 3 are held."""
     deadline = world.now + DAY_MS
     deal = world.accepted("bo", "ana", "print", 7, deadline=deadline)
     world.do("bo", Deliver(deal=deal, units=7), time=deadline + 1)
-    approval = world.do("ana", Approve(deal=deal, grade=93))
-    assert postings(world, approval)[0][3] == "7 x 10 x 93% x 90% (late) = 58"
-    assert (world.points("bo"), world.escrow(deal)) == (158, 5)
+    approval = world.do("ana", Approve(deal=deal, grade=97))
+    assert postings(world, approval)[0][3] == "7 x 10 x 97% x 90% (late) = 60"
+    assert (world.points("bo"), world.escrow(deal)) == (160, 3)
 
 
 def test_excellence_is_paid_from_what_the_budget_has_left(world: World) -> None:
@@ -154,6 +154,17 @@ def test_rework_starts_the_review_anew_and_moves_the_deadline(world: World) -> N
     world.do("ana", Approve(deal=deal))
     assert world.points("bo") == 200
     world.seal()
+
+
+def test_a_return_after_the_deadline_gives_thirty_days(world: World) -> None:
+    """Whoever delivered late still has time to mend it; what is late stays late."""
+    deadline = world.now + DAY_MS
+    deal = world.accepted("bo", "ana", "print", 10, deadline=deadline)
+    world.do("bo", Deliver(deal=deal, units=10), time=deadline + 5 * DAY_MS)
+    world.do("ana", Return(deal=deal), time=deadline + 6 * DAY_MS)
+    row = world.deal(deal)
+    assert row.deadline == deadline + DAY_MS
+    assert row.due is not None and row.due[0] == deadline + 36 * DAY_MS
 
 
 def test_a_return_without_a_deadline_gives_thirty_days(world: World) -> None:
@@ -388,6 +399,15 @@ def test_expired_offers_leave_the_state_after_a_while(world: World) -> None:
     assert offer not in world.ledger.state.offers
 
 
+def test_an_offer_whose_deadline_is_over_leaves_the_state_too(world: World) -> None:
+    """It can no more be accepted than one that has expired."""
+    offer = world.offered("bo", "roast", 1, deadline=world.now + DAY_MS)
+    world.seal()
+    world.wait(92 * DAY_MS)
+    world.seal()
+    assert offer not in world.ledger.state.offers
+
+
 def test_a_deal_keeps_its_offer_however_old_it_is(world: World) -> None:
     """A deadline of nearly a year lies far behind the end of the offer."""
     offer = world.offered("bo", "roast", 1, deadline=world.now + 360 * DAY_MS, copies=2)
@@ -448,10 +468,15 @@ def test_referral_is_trimmed_to_its_cap_and_ends() -> None:
         assert world.points("ana") == ana
     assert world.view().members[world.people["bo"].member].referred == 30
     world = market("bo", referral={"percent": 50, "period": "20d", "cap": 0})
-    world.wait(20 * DAY_MS)
-    deal = world.delivered("bo", "ana", "roast", 2)
-    world.do("ana", Approve(deal=deal))
-    assert world.points("ana") == 100
+    one, two = world.accepted("bo", "ana", "roast", 2), world.accepted("bo", "ana", "roast", 2)
+    world.wait(15 * DAY_MS)
+    for deal in (one, two):
+        world.do("bo", Deliver(deal=deal, units=2))
+    end = world.view().members[world.people["bo"].member].since + 20 * DAY_MS
+    world.do("ana", Approve(deal=one), time=end - 1)
+    assert world.points("ana") == 112
+    world.do("ana", Approve(deal=two), time=end)
+    assert world.points("ana") == 112
     world.seal()
 
 

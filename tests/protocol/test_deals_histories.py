@@ -19,6 +19,7 @@ from tallystick.protocol.kinds.return_ import Return
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.ledger import Ledger
 from tallystick.protocol.records_deal import Deal
+from tallystick.protocol.state import State
 from tallystick.protocol.structure import Waiting
 from tests.support.builders import DAY_MS, HOUR_MS, MemoryHistory, World, check_books
 from tests.support.market import market
@@ -150,6 +151,25 @@ def test_every_history_keeps_the_books(events: list[Event]) -> None:
     world.seal()
     assert not world.ledger.state.deals, "everything ends by itself"
     assert not any(path.startswith("POINT/escrow") for path in world.ledger.state.accounts)
+
+
+@given(EVENTS)
+@_MODEST
+def test_a_state_is_its_rows(events: list[Event]) -> None:
+    """Loaded from its rows it has the same rows, and goes on the same way."""
+    world = market()
+    Play(world).run(events, sealing=True)
+    world.seal()
+    rows = world.ledger.state.rows()
+    again = State()
+    again.load(rows.items())
+    assert again.rows() == rows
+    assert again.due.order == world.ledger.state.due.order
+    assert again.offers.order == world.ledger.state.offers.order
+    for person in world.people.values():
+        for step in STEPS:
+            assert again.deals.of(person.member, step) == world.ledger.state.deals.of(person.member, step)
+            assert again.offers.of(person.member, step) == world.ledger.state.offers.of(person.member, step)
 
 
 @given(EVENTS, st.integers(0, 2**32))

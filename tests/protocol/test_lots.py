@@ -110,6 +110,16 @@ def test_oldest_first_is_taken_and_youngest_first_comes_back() -> None:
     assert state.lots[WHO] == (one, two, three)
 
 
+def test_what_comes_back_does_not_fill_another_lot() -> None:
+    """The oldest lot is gone, a younger one has room: the oldest is there again."""
+    one, two = Lot(10, 1, 0, SLOW), Lot(10, 2, 0, SLOW)
+    state = state_with(one, two)
+    first = lots.take_whole(act_at(50, state), WHO, 10)
+    lots.take_whole(act_at(50, state), WHO, 5)
+    lots.give_back(act_at(60, state), WHO, first, 5)
+    assert state.lots[WHO] == (Lot(10, 1, 5, SLOW), Lot(10, 2, 5, SLOW))
+
+
 def test_the_seller_is_paid_from_the_oldest() -> None:
     """What leaves an escrow for the seller is the oldest of it."""
     one, two = Lot(10, 1, 0, SLOW), Lot(10, 2, 0, SLOW)

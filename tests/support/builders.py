@@ -6,9 +6,10 @@ every block the preview must have said the same, and the books must balance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from tallystick.protocol.entry import Entry, make_entry, read_entry_untrusted, signed_message, wire
 
 from tallystick.crypto.hashing import tagged_hash
@@ -30,8 +31,9 @@ from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.ledger import Executed, Ledger
 from tallystick.protocol.lots import left
 from tallystick.protocol.membership import DAY_MS
+from tallystick.protocol.records import CharterRow
 from tallystick.protocol.records_deal import Deal, Terms
-from tallystick.protocol.state import State
+from tallystick.protocol.state import State, Table, path_of
 from tallystick.protocol.structure import Waiting
 from tallystick.protocol.transition import Result
 
@@ -263,6 +265,30 @@ class World:
         assert rows == foreseen, "the preview of a set is the block of that set"
         check_books(ledger.state)
         return executed
+
+    def alter(self, name: str, **fields: Any) -> None:
+        """Seal, then change a member's row by hand: what comes of kinds that this test is not about."""
+        self.seal()
+        member = self.people[name].member
+        state = self.ledger.state
+        self._overwrite(state.members, member, msgspec.structs.replace(state.members[member], **fields))
+
+    def amend(self, document: dict[str, Any]) -> None:
+        """Seal, then put another charter in force by hand."""
+        self.seal()
+        charter = read_charter(document)
+        state = self.ledger.state
+        row = CharterRow(state.charter_row.version + 1, charter.bytes, charter.hash)
+        self._overwrite(state.charters, "", row)
+
+    def _overwrite(self, table: Table[Any, Any], row_key: Any, row: Any) -> None:
+        ledger = self.ledger
+        rows: dict[str, bytes | None] = {path_of(table, row_key): table.encode(row)}
+        table.restore(row_key, row)
+        tree = ledger._tree_now()
+        tree.update(rows)
+        ledger.head = replace(ledger.head, state_root=tree.root())
+        ledger.preview.follow(rows.items(), ledger.pool.entries.values())
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class Cancel(Body, frozen=True, kw_only=True):
             raise EntryError(Reason.ALREADY_DONE, "the other side has to cancel too")
         consents = (*deal.consents, act.author_id)
         deal = deal_rules.changed(deal, consents=consents)
-        if len(consents) == len((deal.seller, deal.buyer)):
+        if len(consents) == 2:
             deal_rules.end(act, self.deal, deal, "cancelled", "returned: both cancelled")
         else:
             act.state.deals.set(self.deal, deal)
