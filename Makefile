@@ -1,0 +1,49 @@
+# The only commands to know. Each sets up what it needs first, in .venv, and nowhere else.
+
+PYTHON_BIN := .venv/bin/python
+PYTEST := $(PYTHON_BIN) -m pytest
+
+.PHONY: help setup run demo lint format test sim bench clean
+
+help:
+	@echo "make demo    see it work: several nodes on this machine, a few minutes of a venture's life"
+	@echo "make test    every check: style, types, layers, all tests"
+	@echo "make lint    style, types and layers only"
+	@echo "make format  bring the code into its form"
+	@echo "make sim     the simulated networks only"
+	@echo "make bench   measure this machine"
+	@echo "make setup   make .venv, for working on Tallystick"
+	@echo "make run     make .venv, only to run a node: then .venv/bin/tally"
+	@echo "make clean   remove .venv and what the tools left behind"
+
+setup:
+	@scripts/setup dev
+
+run:
+	@scripts/setup run
+
+demo: run
+	@.venv/bin/tally demo
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+test: lint
+	$(PYTEST) -q -n 2 --dist loadfile
+
+sim: setup
+	$(PYTEST) -q tests/sim
+
+bench: setup
+	@set -e; for each in benchmarks/bench_*.py; do $(PYTHON_BIN) "$$each"; done
+
+clean:
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
+	find tallystick tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
