@@ -1,0 +1,1 @@
+"""Builders and small worlds that tests share. Nothing here is a test."""
