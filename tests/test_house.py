@@ -13,6 +13,15 @@ ROOT = Path(__file__).resolve().parent.parent
 LINES_MAX = 600
 NOT_OURS = {".git", ".venv", "__pycache__", "build", "dist", "node_modules"}
 
+NOTHING_ON_PURPOSE = {
+    # What the library would do by itself is switched off by doing nothing in its place.
+    "tallystick/node/net_host.py: _schedule_auto_connect is only a promise",
+    "tallystick/node/net_host.py: _schedule_prune is only a promise",
+    "tallystick/node/net_host.py: _schedule_identify is only a promise",
+    # Most kinds of entry need no check beyond their schema.
+    "tallystick/protocol/kinds/base.py: check is only a promise",
+}
+
 Check = Callable[[str], list[str]]
 
 
@@ -161,8 +170,9 @@ def test_nothing_is_left_for_later() -> None:
 
 
 def test_no_body_is_hollow() -> None:
-    """Everything that has a name does something."""
-    assert problems(CODE, hollow) == []
+    """Everything that has a name does something, but for the few places where nothing is the point."""
+    found = [each for each in problems(CODE, hollow) if re.sub(r"line \d+: ", "", each) not in NOTHING_ON_PURPOSE]
+    assert found == []
 
 
 def test_no_test_waits_or_excuses_itself() -> None:
