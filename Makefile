@@ -26,7 +26,7 @@ demo: run
 	@.venv/bin/tally demo
 
 lint: setup
-	.venv/bin/ruff check .
+	.venv/bin/ruff check --output-format concise .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
