@@ -3,7 +3,7 @@
 PYTHON_BIN := .venv/bin/python
 PYTEST := $(PYTHON_BIN) -m pytest
 
-.PHONY: help setup run demo lint format test sim bench clean
+.PHONY: help setup run demo lint style types layers format test sim bench clean
 
 help:
 	@echo "make demo    see it work: several nodes on this machine, a few minutes of a venture's life"
@@ -25,10 +25,17 @@ run:
 demo: run
 	@.venv/bin/tally demo
 
-lint: setup
+# Three parts, so that `make -k lint` shows all there is to mend.
+lint: style types layers
+
+style: setup
 	.venv/bin/ruff check --output-format concise .
 	.venv/bin/ruff format --check .
+
+types: setup
 	.venv/bin/mypy
+
+layers: setup
 	.venv/bin/lint-imports --no-logo
 
 format: setup
