@@ -13,6 +13,7 @@ Source: docs/spec/finality.md#guard
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from dataclasses import dataclass, replace
@@ -84,6 +85,7 @@ class MemoryGuard:
 
     def __init__(self, state: GuardState | None = None) -> None:
         self.state = state or GuardState()
+        self.is_open = True
 
     def raise_to(self, *, batch: int | None = None, vote: Vote | None = None, seq: int | None = None) -> None:
         self.state = raised(self.state, batch, vote, seq)
@@ -95,7 +97,7 @@ class MemoryGuard:
         self.state = replace(self.state, is_restored=False, batch=self.state.batch if batch is None else batch)
 
     def close(self) -> None:
-        """Memory needs no closing."""
+        self.is_open = False
 
 
 class FileGuard:
@@ -120,13 +122,13 @@ class FileGuard:
         except FileExistsError as error:
             raise StoreError(f"{path} is there already", reason=StoreReason.EXISTS) from error
         except OSError as error:
-            raise _failed(path, error) from error
+            raise disk_error(path, error) from error
         guard = cls(path, descriptor, GuardState(), 0)
         guard._save(GuardState())
         try:
             sync_folder(path.parent)
         except OSError as error:
-            raise _failed(path, error) from error
+            raise disk_error(path, error) from error
         return guard
 
     @classmethod
@@ -137,12 +139,12 @@ class FileGuard:
         except FileNotFoundError as error:
             raise StoreError(f"{path} is missing", reason=StoreReason.MISSING) from error
         except OSError as error:
-            raise _failed(path, error) from error
+            raise disk_error(path, error) from error
         try:
             data = os.read(descriptor, _SLOT_STEP + _SLOT_BYTES)
         except OSError as error:
             os.close(descriptor)
-            raise _failed(path, error) from error
+            raise disk_error(path, error) from error
         slots = [slot for slot in (_read_slot(data[:_SLOT_BYTES]), _read_slot(data[_SLOT_STEP:])) if slot is not None]
         if not slots:
             os.close(descriptor)
@@ -178,7 +180,7 @@ class FileGuard:
             # The file never grows after its first two updates, so its data are all that matters.
             _sync_data(self._descriptor)
         except OSError as error:
-            raise _failed(self._path, error) from error
+            raise disk_error(self._path, error) from error
         # Only what is surely on disk counts: after a failure the old state stands and the caller stops.
         self._number, self.state = number, state
 
@@ -210,5 +212,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _failed(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"{path}: {error.strerror or error}", reason=StoreReason.IO)
+def disk_error(path: Path, error: OSError) -> StoreError:
+    """What the system says of a file, in our words."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    what = "the disk is full" if full else "the disk fails"
+    return StoreError(
+        f"{path}: {what} ({error.strerror or error})", reason=StoreReason.DISK_FULL if full else StoreReason.IO
+    )

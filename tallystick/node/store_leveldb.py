@@ -30,7 +30,7 @@ from typing import Any, Final, NoReturn
 import plyvel
 
 from tallystick.node.errors import StoreError, StoreReason
-from tallystick.node.guard import FileGuard, GuardState, sync_folder
+from tallystick.node.guard import FileGuard, GuardState, disk_error, sync_folder
 from tallystick.node.lock import FolderLock
 from tallystick.node.store import OWN, bounds, check_key, damaged, guarded, unguarded
 
@@ -105,7 +105,7 @@ class LevelStore:
             except plyvel.Error as error:
                 guard.close()
                 raise store._translated(error) from error
-            store._make_reserve()
+            store.refusal = store._make_reserve()
         except BaseException:
             lock.release()
             raise
@@ -170,8 +170,7 @@ class LevelStore:
         self._recent.clear()
         self._recent_bytes = 0
         self._recent_first = self.batch + 1
-        self.refusal = None
-        self._make_reserve()
+        self.refusal = self._make_reserve()
         if self.refusal is None and self.batch - self._first_row >= _ROWS_AT_OPENING_MAX:
             self._drop_all_rows()
 
@@ -202,7 +201,7 @@ class LevelStore:
         except plyvel.Error as error:
             raise self._translated(error) from error
         except OSError as error:
-            raise _failed(self.folder, error) from error
+            raise disk_error(self.folder, error) from error
         finally:
             shutil.rmtree(trial, ignore_errors=True)
         shutil.rmtree(self.folder / _TORN, ignore_errors=True)
@@ -328,18 +327,19 @@ class LevelStore:
             raise
         return self.refusal is None
 
-    def _make_reserve(self) -> None:
-        """Take the room that opening needs, while there is some; without it nothing is written."""
+    def _make_reserve(self) -> StoreError | None:
+        """Take the room that opening needs, while there is some; return why nothing may be written without it."""
         path = self.folder / "reserve"
         try:
             if path.exists() and path.stat().st_size >= self._reserve_bytes:
-                return
+                return None
             if _free_bytes(self.folder) < 2 * self._reserve_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             _allocate(path, self._reserve_bytes)
         except OSError as error:
             path.unlink(missing_ok=True)
-            self.refusal = _failed(path, error)
+            return disk_error(path, error)
+        return None
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -486,9 +486,3 @@ def _allocate(path: Path, size: int) -> None:
 
 def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
-
-
-def _failed(path: Path, error: OSError) -> StoreError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    what = "the disk is full" if full else "the disk fails"
-    return StoreError(f"{path}: {what} ({error.strerror})", reason=StoreReason.DISK_FULL if full else StoreReason.IO)
