@@ -105,6 +105,8 @@ def damaged(key: bytes) -> StoreError:
 
 def name_of(key: bytes) -> str:
     """A key as a person can read it: its letter, then hexadecimal digits or the text it is."""
+    if key.startswith(OWN):
+        return f"the store's own {key[1:6].decode('ascii', 'backslashreplace')}"
     rest = key[1:]
     text = rest.decode("ascii") if rest.isascii() and rest.decode("ascii").isprintable() else rest.hex()
     return f"{key[:1].decode('ascii', 'backslashreplace')}:{text}"

@@ -223,19 +223,16 @@ class LevelStore:
         self, prefix: bytes = b"", *, start: bytes | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         first, stop, include_stop = bounds(prefix, start, reverse=reverse)
-        rows = self._database.iterator(
-            start=first, stop=stop, include_stop=include_stop, reverse=reverse, verify_checksums=True
-        )
-        return self._checked(rows, prefix)
+        # Made here and not at the first step, so that it shows the store as it is now.
+        cursor = _cursor(self._database)
+        return self._checked(_walk(cursor, first, stop, include_stop=include_stop, reverse=reverse), prefix)
 
-    def _checked(self, rows: Any, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def _checked(self, rows: Iterator[tuple[bytes, bytes]], key: bytes) -> Iterator[tuple[bytes, bytes]]:
         try:
             for key, stored in rows:
                 yield key, unguarded(key, stored)
         except plyvel.Error as error:
             self._raise_read(error, key)
-        finally:
-            rows.close()
 
     @property
     def _database(self) -> Any:
@@ -382,6 +379,46 @@ def _open_database(path: Path, *, paranoid: bool, create: bool = False) -> Any:
     )
 
 
+def _cursor(database: Any) -> Any:
+    return database.raw_iterator(verify_checksums=True)
+
+
+def _walk(
+    cursor: Any, first: bytes, stop: bytes | None, *, include_stop: bool = False, reverse: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """Rows from `first` to `stop`. Raises plyvel.Error where a block cannot be read.
+
+    plyvel's own iterators do not look at the status when they come to an end: with the last block damaged they just
+    end early. A cursor's every step looks.
+    """
+    try:
+        if not reverse:
+            cursor.seek(first)
+            while cursor.valid():
+                row = cursor.item()
+                if stop is not None and (row[0] > stop or (row[0] == stop and not include_stop)):
+                    return
+                yield row
+                cursor.next()
+            return
+        if stop is None:
+            cursor.seek_to_last()
+        else:
+            cursor.seek(stop)
+            if not cursor.valid():
+                cursor.seek_to_last()
+            elif not (include_stop and cursor.key() == stop):
+                cursor.prev()
+        while cursor.valid():
+            row = cursor.item()
+            if row[0] < first:
+                return
+            yield row
+            cursor.prev()
+    finally:
+        cursor.close()
+
+
 def _read_head(database: Any) -> tuple[int, int]:
     """(last batch, first batch that has a row). Raises StoreError."""
     try:
@@ -401,13 +438,10 @@ def _check_rows(database: Any, first: int, last: int) -> None:
     """Raise StoreError where a batch is missing between others: the log had a hole."""
     expected = first
     try:
-        with database.iterator(
-            start=_row_key(first), stop=_row_key(last), include_stop=True, include_value=False, verify_checksums=True
-        ) as keys:
-            for key in keys:
-                if key != _row_key(expected):
-                    break
-                expected += 1
+        for key, _ in _walk(_cursor(database), _row_key(first), _row_key(last), include_stop=True):
+            if key != _row_key(expected):
+                break
+            expected += 1
     except plyvel.Error as error:
         raise damaged(_ROW) from error
     if expected != last + 1:
@@ -420,10 +454,9 @@ def _check_whole(database: Any) -> None:
     _check_rows(database, first, last)
     key = OWN
     try:
-        with database.iterator(verify_checksums=True) as rows:
-            for key, stored in rows:
-                if not key.startswith(_ROW):
-                    unguarded(key, stored)
+        for key, stored in _walk(_cursor(database), OWN, None):
+            if not key.startswith(_ROW):
+                unguarded(key, stored)
     except plyvel.Error as error:
         raise damaged(key) from error
 
