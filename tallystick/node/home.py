@@ -36,6 +36,9 @@ _SOCKET_PATH_BYTES_MAX: Final = 100
 """The system allows 104 to 108 bytes, by its kind."""
 _OTHERS: Final = 0o077
 _IS_POSIX: Final = os.name == "posix"
+# Without O_NONBLOCK a pipe in place of a key would be waited for without end.
+_READ: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY"))
 
 
 def default_path() -> Path:
@@ -141,7 +144,7 @@ class Home:
         """
         path = self.path / name
         try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(path, _READ)
         except FileNotFoundError as error:
             raise HomeError(f"{path} does not exist", reason=HomeReason.NOT_FOUND) from error
         except OSError as error:
@@ -150,16 +153,18 @@ class Home:
                     f"{path} is a link", reason=HomeReason.UNSAFE, hint="put the file itself there"
                 ) from error
             raise _failed(path, error) from error
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             info = os.fstat(descriptor)
             if not stat.S_ISREG(info.st_mode):
                 raise HomeError(f"{path} is no file", reason=HomeReason.UNSAFE)
             _check_owner(path, info)
             _check_mode(path, info, "600")
-            try:
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
                 data = file.read(FILE_BYTES_MAX + 1)
-            except OSError as error:
-                raise _failed(path, error) from error
+        except OSError as error:
+            raise _failed(path, error) from error
+        finally:
+            os.close(descriptor)
         if len(data) > FILE_BYTES_MAX:
             raise HomeError(f"{path} is too large: at most {FILE_BYTES_MAX} bytes", reason=HomeReason.IO)
         return data
@@ -266,7 +271,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     new = path.with_name(path.name + ".new")
     try:
         new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        descriptor = os.open(new, _WRITE, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
