@@ -355,7 +355,8 @@ class LevelStore:
 
     def _translated(self, error: Exception) -> StoreError:
         """An error of the database in our words."""
-        text = str(error)
+        said = error.args[0] if error.args else ""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         if isinstance(error, plyvel.CorruptionError) or "No such file" in text or "does not exist" in text:
             return StoreError(f"the database in {self.folder / _DB} is damaged: {text}", reason=StoreReason.DAMAGED)
         if text.startswith("IO error: lock "):
