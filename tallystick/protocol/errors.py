@@ -20,6 +20,7 @@ class Reason(StrEnum):
     INTEGER_RANGE = "integer-range"
     KEY_TYPE = "key-type"
     NOT_CANONICAL = "not-canonical"
+    NOT_SHORTEST = "not-shortest"
     RESERVED_BYTE = "reserved-byte"
     TOO_DEEP = "too-deep"
     TOO_LARGE = "too-large"
