@@ -25,6 +25,8 @@ HASH_SIZE_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
 #: Levels of a tree with 2^63 leaves; a longer path proves nothing.
 PATH_LENGTH_MAX: Final = 63
+#: So many rows that come and go at once are merged by sorting; one by one they would be moved too often.
+BULK_ROWS_MIN: Final = 64
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -240,7 +242,7 @@ def level_above(level: Sequence[bytes]) -> list[bytes]:
     return above
 
 
-# -- the state -----------------------------------------------------------------------------------------------------------
+# -- the state ---------------------------------------------------------------------------------------------------------
 
 
 class Neighbour(NamedTuple):
