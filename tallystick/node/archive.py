@@ -190,9 +190,7 @@ class Archive:
             (layout.height_key(layout.BLOCK, height), _encode(block)),
             (
                 layout.height_key(layout.HEIGHT, height),
-                _encode(
-                    HeightRow(block_id, executed.time, executed.state_root, executed.charter_digest, version)
-                ),
+                _encode(HeightRow(block_id, executed.time, executed.state_root, executed.charter_digest, version)),
             ),
             (
                 layout.HEAD_KEY,

@@ -155,10 +155,13 @@ class Session:
     async def _write_all(self) -> None:
         while True:
             chunk = self._next_chunk()
-            if self._refused and self._outbox_bytes <= self._limits.outbox_bytes // 2:
-                if len(self._outbox) <= self._limits.outbox_frames // 2:
-                    self._refused = False
-                    self._inbox.put(Writable(peer=self.peer), self.peer)
+            if (
+                self._refused
+                and self._outbox_bytes <= self._limits.outbox_bytes // 2
+                and len(self._outbox) <= self._limits.outbox_frames // 2
+            ):
+                self._refused = False
+                self._inbox.put(Writable(peer=self.peer), self.peer)
             if chunk:
                 await self._stream.write(chunk)
             elif self._closing and not self._outbox:

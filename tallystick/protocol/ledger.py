@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tallystick.protocol import codec
@@ -91,14 +92,19 @@ class Ledger:
         self.id = ledger_id
         self.history = history
         self.head = head or Head(0, bytes(32), 0, bytes(32))
-        self.state = state or State()
-        """The sealed state."""
+        self._state = state or State()
         self.log = log or CompactRange()
         self.pool = Pool(history)
         self.preview = Preview(self._preview_context)
-        self.preview.follow(self.state.rows().items(), ())
+        self.preview.follow(self._state.rows().items(), ())
         self._tree: StateTree | None = None
         self._executed: Executed | None = None
+
+    @property
+    def state(self) -> State:
+        """The sealed state. Whoever looks at it ends a trial that `execute` left open."""
+        self.discard()
+        return self._state
 
     # -- entries ---------------------------------------------------------------------------------------------------
 
@@ -223,21 +229,21 @@ class Ledger:
             if any(parent in self.pool.entries and parent not in ids for parent in row.entry.parents):
                 raise BlockError("not-connected", row.entry.id.hex()[:8])
         keys = [row.key(time) for row in rows]
-        if any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(keys)):
             raise BlockError("not-in-order")
         return rows
 
     def execute(self, taken: Sequence[Pending], time: int, readers: tuple[bytes, ...]) -> Executed:
-        """Apply a block to the sealed state, on trial. Exactly one of `commit` and `discard` follows."""
+        """What a block would do. The trial stays applied until somebody looks at the state, or it is committed."""
         self.discard()
         height = self.head.height + 1
         sealers = self.sealers()
         context = self._context(height, time, self.head.time, readers, taken)
-        fold = Fold(self.state, context)
+        fold = Fold(self._state, context)
         for pending in taken:
             fold.apply(pending.entry, pending.body, min(pending.moment, time))
         fold.finish()
-        rows = self.state.changed()
+        rows = self._state.changed()
         tree = self._tree_now()
         tree.update(rows)
         log = CompactRange.from_value(self.log.to_value())
@@ -251,15 +257,15 @@ class Ledger:
             results=tuple(fold.results),
             ticks=tuple(fold.ticks),
             rows=rows,
-            closed=dict(self.state.closed.rows),
+            closed=dict(self._state.closed.rows),
             log=log,
             log_root=log.root(),
             state_root=tree.root(),
             sealers=sealers,
-            sealers_next=tuple(active_sealers(self.state)),
-            charter_digest=self.state.charter_row.digest,
+            sealers_next=tuple(active_sealers(self._state)),
+            charter_digest=self._state.charter_row.digest,
             charter_version=context.charter_version,
-            rules_version=self.state.rules[""].version,
+            rules_version=self._state.rules[""].version,
         )
         return self._executed
 
@@ -268,17 +274,24 @@ class Ledger:
         if self._executed is None:
             return
         touched = list(self._executed.rows)
-        self.state.rollback(0)
+        self._state.rollback(0)
         if self._tree is not None:
-            self._tree.update(self.state.rows_at(touched))
+            self._tree.update(self._state.rows_at(touched))
         self._executed = None
 
     def commit(self, executed: Executed, block_id: bytes) -> None:
-        """Make the block final. Call it after the store holds it."""
-        if self._executed is not executed:
+        """Make the block final. Call it after the store holds it. Raises BlockError for another height's."""
+        if executed.height != self.head.height + 1:
             raise BlockError("not-executed")
-        self.state.commit()
-        self._executed = None
+        if self._executed is executed:
+            self._state.commit()
+            self._executed = None
+        else:
+            # Somebody looked at the sealed state since.
+            self.discard()
+            self._state.load(executed.rows.items())
+            if self._tree is not None:
+                self._tree.update(executed.rows)
         self.log = executed.log
         self.head = Head(executed.height, block_id, executed.time, executed.state_root)
         self.pool.settle(result.entry_id for result in executed.results)
@@ -294,7 +307,7 @@ class Ledger:
         """The tree of the state. First made for the first block: a command that only reads does not pay for it."""
         if self._tree is None:
             self._tree = StateTree()
-            self._tree.update(dict(self.state.rows()))
+            self._tree.update(dict(self._state.rows()))
         return self._tree
 
     def _left_out(self, closure: dict[bytes, Pending]) -> list[bytes]:

@@ -102,7 +102,14 @@ class Fold:
             state.devices.set(
                 entry.device,
                 Device(
-                    author_id, device.node_key, device.scope, device.status, entry.seq, entry.id, device.since, device.cut
+                    author_id,
+                    device.node_key,
+                    device.scope,
+                    device.status,
+                    entry.seq,
+                    entry.id,
+                    device.since,
+                    device.cut,
                 ),
             )
         act = Act(state, self.context, at, entry.id, author_id, author, device, entry)

@@ -158,7 +158,7 @@ def every_pair() -> Iterator[Case]:
 
 
 def self_test_cases() -> list[Case]:
-    """The 16 situations of the start-up self-test: 12 on which verifiers are known to differ, 4 that need a cofactor."""
+    """The 16 situations of the start-up self-test: 12 on which verifiers differ, 4 that need a cofactor."""
     small = {encoding.name: encoding for encoding in SMALL}
     key = {encoding.torsion: encoding for encoding in KEYS if not encoding.is_small}
     nonce = {encoding.torsion: encoding for encoding in NONCES if not encoding.is_small}

@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tallystick.protocol.entry import Entry, wire
 
 from tallystick.protocol.deal_rules import can_be_accepted
+from tallystick.protocol.entry import Entry, wire
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.base import Body

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from tallystick.protocol.entry import Entry, make_entry, read_entry_untrusted, signed_message, wire
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
@@ -19,6 +18,7 @@ from tallystick.protocol import codec
 from tallystick.protocol.act import POINT, Sealed
 from tallystick.protocol.charter import from_bytes, read_charter
 from tallystick.protocol.deal_rules import account_of, escrow_of, terms_of
+from tallystick.protocol.entry import Entry, make_entry, read_entry_untrusted, signed_message, wire
 from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit

@@ -75,6 +75,4 @@ class Admit(Body, frozen=True, kw_only=True):
 
 def partner_count(act: Act) -> int:
     """Partners that have not departed."""
-    return sum(
-        1 for member in act.state.members.values() if member.status == "active" and member.standing == "partner"
-    )
+    return sum(1 for member in act.state.members.values() if member.status == "active" and member.standing == "partner")

@@ -75,8 +75,4 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def to_map(self) -> dict[str, Any]:
         """The body as it is encoded."""
-        return {
-            name: value
-            for name in sorted(self.__struct_fields__)
-            if (value := getattr(self, name)) is not None
-        }
+        return {name: value for name in sorted(self.__struct_fields__) if (value := getattr(self, name)) is not None}

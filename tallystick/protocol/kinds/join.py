@@ -43,9 +43,7 @@ class Join(Body, frozen=True, kw_only=True):
         invite = find(self.invite)
         if invite is None or invite.kind != "invite":
             raise EntryError(Reason.BAD_SIGNATURE, "it does not refer to an invitation")
-        message = grant_message(
-            entry.ledger, self.invite, entry.device, self.node_key, self.recovery, self.charter
-        )
+        message = grant_message(entry.ledger, self.invite, entry.device, self.node_key, self.recovery, self.charter)
         return (
             Proof(invite.body["key"], message, self.grant),
             possession_proof(entry, self.node_key, self.recovery, self.possession),
@@ -62,9 +60,7 @@ class Join(Body, frozen=True, kw_only=True):
         self._check_charter(act, entry)
         left = invite.uses - 1
         if left:
-            state.invites.set(
-                self.invite, InviteRow(invite.author, invite.key, invite.standing, left, invite.expires)
-            )
+            state.invites.set(self.invite, InviteRow(invite.author, invite.key, invite.standing, left, invite.expires))
         else:
             state.invites.delete(self.invite)
         state.members.set(

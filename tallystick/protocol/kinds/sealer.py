@@ -33,9 +33,7 @@ class SealerOn(Body, frozen=True, kw_only=True):
         if any(row.member == act.author_id for row in state.sealers.values()):
             raise EntryError(Reason.ALREADY_DONE)
         rules = state.rules[""]
-        state.sealers.set(
-            rules.sealer_next, Sealer(act.author_id, self.device, device.node_key, "requested", act.at)
-        )
+        state.sealers.set(rules.sealer_next, Sealer(act.author_id, self.device, device.node_key, "requested", act.at))
         state.rules.set("", Rules(rules.version, rules.due_next, rules.sealer_next + 1))
 
 

@@ -1,0 +1,246 @@
+"""How entries come in: decoded, matched with their parents, verified in batches, checked, stored, added.
+
+Entries whose parents are not here wait unverified in a bounded buffer. Nothing is added before its signature holds.
+
+Source: docs/spec/sync.md#receiving
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tallystick.crypto.errors import SignatureError, TallystickError
+from tallystick.crypto.signatures import check_enrolment_key, is_valid
+from tallystick.node.effects import Check
+from tallystick.protocol.entry import read_entry_untrusted, signed_message
+from tallystick.protocol.errors import DecodeError, EntryError, Reason
+from tallystick.protocol.kinds.table import KINDS
+from tallystick.protocol.structure import Waiting
+
+if TYPE_CHECKING:
+    from tallystick.node.archive import Archive
+    from tallystick.node.transport import PeerKey
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.kinds.base import Body
+    from tallystick.protocol.ledger import Ledger
+    from tallystick.protocol.pool import Pending
+
+Wire = tuple[bytes, bytes, bytes | None]
+
+#: Entries of one peer that may wait for their parents, and for how long.
+ORPHANS_MAX: Final = 1000
+ORPHAN_BYTES_MAX: Final = 8 * 1024 * 1024
+ORPHAN_MS: Final = 300_000
+#: Pending entries of one device that are taken without having been asked for.
+PENDING_PER_DEVICE_MAX: Final = 2000
+
+
+class BlameError(TallystickError):
+    """The peer sent what an honest one never sends."""
+
+
+@dataclass(slots=True)
+class Orphan:
+    """An entry that waits for `missing`: parents, or a block."""
+
+    entry: Entry
+    peer: PeerKey
+    since: int
+    size: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Entries on their way in; `checks` are their signatures in the same order."""
+
+    peer: PeerKey
+    entries: list[Entry]
+    checks: list[Check]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a batch brought: new pending entries, those refused, and children that can be verified now."""
+
+    added: list[Pending] = field(default_factory=list)
+    refused: list[tuple[Entry, EntryError]] = field(default_factory=list)
+    follow_up: list[Orphan] = field(default_factory=list)
+    missing_height: int = 0
+    """A block that something cites and that is not here."""
+
+
+class Intake:
+    """The way in for all entries of one ledger, whoever hands them over."""
+
+    def __init__(self, ledger: Ledger, archive: Archive) -> None:
+        self._ledger = ledger
+        self._archive = archive
+        self._orphans: dict[bytes, Orphan] = {}
+        self._children: dict[bytes, list[bytes]] = {}
+        """Missing parent -> ids of the orphans that wait for it."""
+        self._for_block: dict[bytes, int] = {}
+        """Orphan -> height it waits for."""
+        self._held: dict[PeerKey, tuple[int, int]] = {}
+        """Peer -> (entries, bytes) of it in the buffer."""
+
+    @property
+    def orphan_count(self) -> int:
+        return len(self._orphans)
+
+    def open(self, wires: Sequence[Wire], peer: PeerKey, now: int, *, asked: bool) -> tuple[Batch, bool]:
+        """Decode entries and set aside those that do not connect; the rest is to be verified.
+
+        Returns the batch and whether something was set aside. Raises BlameError.
+        """
+        entries: list[Entry] = []
+        fresh: set[bytes] = set()
+        orphaned = False
+        for header, signature, annex in wires:
+            try:
+                entry = read_entry_untrusted(header, signature, annex)
+            except (DecodeError, EntryError) as error:
+                raise BlameError(f"entry: {error}") from None
+            if entry.id in fresh or self._ledger.knows(entry.id):
+                continue
+            missing = [p for p in self._ledger.pool.missing(entry.parents) if p not in fresh]
+            if missing:
+                orphaned |= self._set_aside(entry, peer, now, missing, 0)
+                continue
+            if not asked and self._is_flood(entry):
+                continue
+            fresh.add(entry.id)
+            entries.append(entry)
+        return self._batch(peer, entries), orphaned
+
+    def reopen(self, orphans: Iterable[Orphan]) -> list[Batch]:
+        """Batches of entries that waited and can be verified now, one for each peer that sent some."""
+        by_peer: dict[PeerKey, list[Entry]] = {}
+        for orphan in orphans:
+            if not self._ledger.knows(orphan.entry.id):
+                by_peer.setdefault(orphan.peer, []).append(orphan.entry)
+        return [self._batch(peer, entries) for peer, entries in by_peer.items()]
+
+    def close(self, batch: Batch, verdicts: Sequence[bool], now: int) -> Taken:
+        """Add what was verified. Raises BlameError for a signature that does not hold; nothing of it is added then."""
+        if not all(verdicts):
+            raise BlameError("a signature does not hold")
+        taken = Taken()
+        for entry in batch.entries:
+            if self._ledger.knows(entry.id):
+                continue
+            try:
+                body = self._ledger.check(entry)
+                if isinstance(body, Waiting):
+                    taken.missing_height = max(taken.missing_height, body.height)
+                    self._set_aside(entry, batch.peer, now, body.parents, body.height)
+                    continue
+                check_proofs(entry, body, self.find)
+            except EntryError as error:
+                taken.refused.append((entry, error))
+                continue
+            taken.added.append(self._ledger.add(entry, body))
+            taken.follow_up += self._release(entry.id)
+        return taken
+
+    def keep(self, added: Sequence[Pending], *, sync: bool) -> None:
+        """Store what was added."""
+        self._archive.keep((pending.entry for pending in added), sync=sync)
+
+    def find(self, entry_id: bytes) -> Entry | None:
+        """An entry by id, pending or sealed."""
+        pending = self._ledger.pool.entries.get(entry_id)
+        return self._archive.entry(entry_id) if pending is None else pending.entry
+
+    def block_came(self, height: int) -> list[Orphan]:
+        """Entries that waited for this block."""
+        return [
+            orphan
+            for entry_id, wanted in list(self._for_block.items())
+            if wanted <= height and (orphan := self._drop(entry_id)) is not None
+        ]
+
+    def forget_peer(self, peer: PeerKey) -> None:
+        """Drop what a peer left waiting that is gone."""
+        for entry_id in [entry_id for entry_id, row in self._orphans.items() if row.peer == peer]:
+            self._drop(entry_id)
+        self._held.pop(peer, None)
+
+    def expire(self, now: int) -> None:
+        """Drop what has waited too long."""
+        for entry_id, row in list(self._orphans.items()):
+            if row.since + ORPHAN_MS < now:
+                self._drop(entry_id)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _batch(self, peer: PeerKey, entries: list[Entry]) -> Batch:
+        checks = [Check(entry.device, signed_message(entry.id, entry.ledger), entry.signature) for entry in entries]
+        return Batch(peer, entries, checks)
+
+    def _is_flood(self, entry: Entry) -> bool:
+        row = self._ledger.state.devices.get(entry.device)
+        sealed = -1 if row is None else row.head_seq
+        return entry.seq - sealed > PENDING_PER_DEVICE_MAX
+
+    def _set_aside(self, entry: Entry, peer: PeerKey, now: int, missing: Iterable[bytes], height: int) -> bool:
+        if entry.id in self._orphans:
+            return False
+        size = len(entry.header) + len(entry.annex or b"") + 128
+        count, total = self._held.get(peer, (0, 0))
+        if count >= ORPHANS_MAX or total + size > ORPHAN_BYTES_MAX:
+            return True
+        self._held[peer] = (count + 1, total + size)
+        self._orphans[entry.id] = Orphan(entry, peer, now, size)
+        for parent in missing:
+            self._children.setdefault(parent, []).append(entry.id)
+        if height:
+            self._for_block[entry.id] = height
+        return True
+
+    def _release(self, parent: bytes) -> list[Orphan]:
+        out = []
+        for child in self._children.pop(parent, ()):
+            orphan = self._orphans.get(child)
+            if orphan is not None and not self._ledger.pool.missing(orphan.entry.parents):
+                self._drop(child)
+                out.append(orphan)
+        return out
+
+    def _drop(self, entry_id: bytes) -> Orphan | None:
+        orphan = self._orphans.pop(entry_id, None)
+        if orphan is None:
+            return None
+        self._for_block.pop(entry_id, None)
+        count, total = self._held.get(orphan.peer, (1, orphan.size))
+        self._held[orphan.peer] = (count - 1, total - orphan.size)
+        for parent in orphan.entry.parents:
+            waiting = self._children.get(parent)
+            if waiting is not None and entry_id in waiting:
+                waiting.remove(entry_id)
+                if not waiting:
+                    del self._children[parent]
+        return orphan
+
+
+def check_proofs(entry: Entry, body: Body, find: Callable[[bytes], Entry | None]) -> None:
+    """Judge the signatures inside a body and the keys it brings in. Few kinds have any.
+
+    Raises EntryError(BAD_SIGNATURE).
+    """
+    if body.INTRODUCES or body.KIND in _WITH_PROOFS:
+        for proof in body.proofs(entry, find):
+            if not is_valid(proof.key, proof.message, proof.signature):
+                raise EntryError(Reason.BAD_SIGNATURE, "a signature inside it does not hold")
+        keys = (entry.device, *body.enrols()) if body.INTRODUCES else body.enrols()
+        for key in keys:
+            try:
+                check_enrolment_key(key)
+            except SignatureError as error:
+                raise EntryError(Reason.BAD_SIGNATURE, str(error)) from None
+
+
+_WITH_PROOFS: Final = frozenset(
+    kind for kind, body in KINDS.items() if "proofs" in vars(body) or "enrols" in vars(body)
+)

@@ -1,0 +1,46 @@
+"""What the node remembers of one connected peer."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from tallystick.node.messages import Message, Reader
+from tallystick.node.transport import PeerKey
+
+
+@dataclass(slots=True)
+class Session:
+    """One open sync stream."""
+
+    peer: PeerKey
+    address: str
+    outbound: bool
+    relayed: bool
+    since: int
+    reader: Reader = field(default_factory=Reader)
+    inbox: deque[Message] = field(default_factory=deque)
+    """Messages that wait until the entries before them are verified."""
+    busy: bool = False
+    """Entries of this peer are being verified."""
+    paused: bool = False
+    height: int = -1
+    """Its newest block; -1 before its HELLO."""
+    block_id: bytes = b""
+    clock: int = 0
+    """Its clock less ours, in ms."""
+    heard: int = 0
+    """When its last message came, in ms of our clock."""
+    known: set[bytes] = field(default_factory=set)
+    """Pending entries it has, as far as we know."""
+    wanted: dict[bytes, int] = field(default_factory=dict)
+    """Heads asked for -> when."""
+    heads_sent: int = -(2**62)
+    """When our heads were last sent to it."""
+    blocks_asked: int = 0
+    """When blocks were last asked for; 0: none are on their way."""
+    blocks_with_entries: bool = False
+
+    @property
+    def greeted(self) -> bool:
+        return self.height >= 0

@@ -1,0 +1,299 @@
+"""The sync protocol from one node's side: who has what, who wants what, what is handed on.
+
+A session is HELLO both ways; the lower side fetches blocks, equal heights compare digests and fetch entries; then
+everything new is handed on as it comes. There is no other state: whatever is lost, the next HELLO repairs.
+
+Source: docs/spec/sync.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from tallystick.crypto.hashing import tagged_hash
+from tallystick.node import messages as m
+from tallystick.node.effects import HangUp, Publish, Send
+from tallystick.node.session import Session
+from tallystick.protocol.ledger import AHEAD_MS_MAX
+
+if TYPE_CHECKING:
+    from tallystick.node.archive import Archive
+    from tallystick.node.effects import Effect
+    from tallystick.node.transport import PeerKey
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.ledger import Ledger
+    from tallystick.protocol.pool import Pending
+
+#: A single new entry up to this size is pushed at once instead of being announced.
+PUSH_BYTES_MAX: Final = 8 * 1024
+#: More new entries than this at once are announced.
+PUSH_ENTRIES_MAX: Final = 8
+#: How often a HELLO is sent to a quiet peer.
+HELLO_MS: Final = 20_000
+#: How long an answer may take before another peer is asked.
+ANSWER_MS: Final = 15_000
+#: Heads are not sent to one peer more often than this.
+HEADS_MS: Final = 300
+#: Bytes of blocks and entries in one answer.
+ANSWER_BYTES_MAX: Final = 1024 * 1024
+#: Bytes of entries in one frame.
+FRAME_ENTRIES_BYTES: Final = 200 * 1024
+_HEADS_PER_PART: Final = 1024
+
+
+class Sync:
+    """All sessions of one ledger."""
+
+    def __init__(self, ledger: Ledger, archive: Archive, out: list[Effect]) -> None:
+        self._ledger = ledger
+        self._archive = archive
+        self._out = out
+        self.sessions: dict[PeerKey, Session] = {}
+        self.addresses: list[str] = []
+        """Where this node can be dialled; told to members only."""
+        self._digest: bytes | None = None
+        self.pool_changed()
+
+    # -- what the node tells ---------------------------------------------------------------------------------------
+
+    def pool_changed(self) -> None:
+        """Forget what was computed from the pending entries."""
+        self._digest = None
+
+    def open(self, session: Session, now: int) -> None:
+        """A new session begins with our HELLO."""
+        self.sessions[session.peer] = session
+        self.send(session.peer, self._hello(now))
+
+    def close(self, peer: PeerKey) -> None:
+        self.sessions.pop(peer, None)
+
+    def send(self, peer: PeerKey, message: m.Message) -> None:
+        self._out.append(Send(peer, tuple(m.frames_of(message))))
+
+    def hang_up(self, peer: PeerKey, why: str, *, blame: bool) -> None:
+        if peer in self.sessions:
+            self.send(peer, m.Bye(why[:64]))
+            self._out.append(HangUp(peer, why, blame))
+
+    def announce(self, added: Sequence[Pending], source: PeerKey | None, now: int) -> None:
+        """Hand new entries on: small ones at once, many by name."""
+        rows = [row for row in added if row.moment <= now + AHEAD_MS_MAX and not self._is_stopped(row.entry)]
+        if source is not None and (giver := self.sessions.get(source)) is not None:
+            giver.known.update(row.entry.id for row in added)
+        if not rows:
+            return
+        size = sum(len(row.entry.header) + len(row.entry.annex or b"") for row in rows)
+        push = len(rows) <= PUSH_ENTRIES_MAX and size <= PUSH_BYTES_MAX
+        for session in self.sessions.values():
+            fresh = [row.entry for row in rows if row.entry.id not in session.known]
+            if not fresh or not session.greeted:
+                continue
+            if push:
+                self.send(session.peer, m.Entries([entry_wire(entry) for entry in fresh]))
+                session.known.update(entry.id for entry in fresh)
+            else:
+                for start in range(0, len(fresh), 1024):
+                    part = fresh[start : start + 1024]
+                    self.send(session.peer, m.New([(e.device, e.seq, e.id) for e in part]))
+        if source is None:
+            heads = [(row.entry.device, row.entry.seq, row.entry.id) for row in rows[-64:]]
+            self._out.append(Publish(m.encode_message(m.New(heads))))
+
+    def greet_all(self, now: int) -> None:
+        """Tell everybody where we stand: after a block."""
+        hello = self._hello(now)
+        for peer in self.sessions:
+            self.send(peer, hello)
+
+    def broadcast(self, messages: list[bytes], but: PeerKey | None = None) -> None:
+        """Hand sealing messages to every peer but the one they came from."""
+        if not messages:
+            return
+        for peer, session in self.sessions.items():
+            if peer != but and session.greeted:
+                self.send(peer, m.Sealing(messages))
+
+    def tick(self, now: int) -> None:
+        """Repair what was lost: a HELLO to quiet peers, another peer for answers that do not come."""
+        for session in self.sessions.values():
+            if session.blocks_asked and session.blocks_asked + ANSWER_MS < now:
+                session.blocks_asked = 0
+        self.catch_up(now)
+
+    # -- what peers say --------------------------------------------------------------------------------------------
+
+    def on_hello(self, session: Session, hello: m.Hello, now: int) -> None:
+        if hello.version != m.SYNC_VERSION:
+            self.hang_up(session.peer, "another version of the protocol", blame=False)
+            return
+        if hello.ledger != self._ledger.id:
+            self.hang_up(session.peer, "another ledger", blame=False)
+            return
+        session.height = hello.height
+        session.block_id = hello.block_id
+        session.clock = hello.now - now
+        if hello.height > self._ledger.head.height:
+            self.catch_up(now)
+        elif hello.height == self._ledger.head.height and hello.digest != self._pending_digest():
+            self.send_heads(session, now, reply=True)
+
+    def send_heads(self, session: Session, now: int, *, reply: bool) -> None:
+        """Our pending heads, so that the other side can ask for what it lacks."""
+        if reply and session.heads_sent + HEADS_MS > now:
+            return
+        session.heads_sent = now
+        rows = [
+            (bytes(device), [(int(seq), bytes(entry_id)) for seq, entry_id in ends])  # type: ignore[attr-defined, call-overload]
+            for device, ends in self._ledger.frontier(now)
+        ]
+        parts = max(1, -(-len(rows) // _HEADS_PER_PART))
+        for number in range(parts):
+            part = rows[number * _HEADS_PER_PART : (number + 1) * _HEADS_PER_PART]
+            self.send(session.peer, m.Heads(number, parts, reply and number == parts - 1, part))
+
+    def on_heads(self, session: Session, heads: m.Heads, now: int) -> None:
+        rows = [(device, seq, entry_id) for device, ends in heads.devices for seq, entry_id in ends]
+        self._ask(session, rows, now)
+        if heads.reply:
+            self.send_heads(session, now, reply=False)
+
+    def on_new(self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int) -> None:
+        self._ask(session, heads, now)
+
+    def on_want(self, session: Session, want: m.Want, now: int) -> None:
+        """Serve pending entries, parents first."""
+        pool = self._ledger.pool
+        floor = {device: seq for device, seq, _ in want.chains}
+        asked = {entry_id for _, _, entry_id in want.chains}
+        found, _ = pool.closure(entry_id for entry_id in asked if entry_id in pool.entries)
+        rows = [
+            row
+            for row in found.values()
+            if row.entry.seq >= floor.get(row.entry.device, 0)
+            and (row.entry.device in floor or row.entry.id not in session.known)
+        ]
+        rows.sort(key=lambda row: row.level)
+        for part in in_frames([row.entry for row in rows]):
+            self.send(session.peer, m.Entries([entry_wire(entry) for entry in part]))
+        session.known.update(row.entry.id for row in rows)
+
+    def on_get_blocks(self, session: Session, ask: m.GetBlocks) -> None:
+        """Serve blocks with as many entries as one answer may hold."""
+        size = 0
+        height = ask.first
+        while height < ask.first + ask.count and height <= self._ledger.head.height and size < ANSWER_BYTES_MAX:
+            row = self._archive.block(height)
+            if row is None:
+                break
+            if ask.with_entries:
+                entries = [entry for entry_id in row.entry_ids if (entry := self._archive.entry(entry_id)) is not None]
+                for part in in_frames(entries):
+                    self.send(session.peer, m.Entries([entry_wire(entry) for entry in part]))
+                size += sum(len(entry.header) + 100 for entry in entries)
+            self.send(session.peer, m.Block(row.header, row.certificate, row.readys, row.entry_ids))
+            size += len(row.header) + len(row.certificate) + 32 * len(row.entry_ids)
+            height += 1
+        self.send(session.peer, m.BlocksEnd(height))
+
+    def on_blocks_end(self, session: Session, now: int) -> None:
+        session.blocks_asked = 0
+        self.catch_up(now)
+        if session.height == self._ledger.head.height:
+            self.send(session.peer, self._hello(now))
+
+    # -- catching up -----------------------------------------------------------------------------------------------
+
+    def catch_up(self, now: int, *, with_entries: bool | None = None) -> None:
+        """Ask one peer for the next blocks, unless blocks are on their way already."""
+        height = self._ledger.head.height
+        ahead = [session for session in self.sessions.values() if session.height > height]
+        if not ahead or any(session.blocks_asked for session in ahead):
+            return
+        best = max(ahead, key=lambda session: (session.height, -session.since))
+        self.ask_blocks(best, now, with_entries=best.height > height + 1 if with_entries is None else with_entries)
+
+    def ask_blocks(self, session: Session, now: int, *, with_entries: bool) -> None:
+        session.blocks_asked = now
+        session.blocks_with_entries = with_entries
+        self.send(session.peer, m.GetBlocks(self._ledger.head.height + 1, m.BLOCKS_MAX, with_entries))
+
+    def block_settled(self, sealed: Iterable[bytes]) -> None:
+        """Entries are sealed: nobody needs to hear of them any more."""
+        ids = set(sealed)
+        self.pool_changed()
+        for session in self.sessions.values():
+            session.known -= ids
+            for entry_id in [entry_id for entry_id in session.wanted if entry_id in ids]:
+                del session.wanted[entry_id]
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int) -> None:
+        ledger = self._ledger
+        chains: list[tuple[bytes, int, bytes]] = []
+        for device, _, entry_id in heads:
+            if entry_id in ledger.pool.entries:
+                session.known.add(entry_id)
+                continue
+            if ledger.history.sealed(entry_id) is not None:
+                continue
+            asked = session.wanted.get(entry_id)
+            if asked is not None and asked + ANSWER_MS > now:
+                continue
+            session.wanted[entry_id] = now
+            chains.append((device, self._floor(device, again=asked is not None), entry_id))
+        for start in range(0, len(chains), _HEADS_PER_PART):
+            self.send(session.peer, m.Want(chains[start : start + _HEADS_PER_PART]))
+
+    def _floor(self, device: bytes, *, again: bool) -> int:
+        """From which sequence number on we lack a device's entries; from the sealed ones on where it branches."""
+        row = self._ledger.state.devices.get(device)
+        sealed = 0 if row is None else row.head_seq + 1
+        branches = self._ledger.pool.branches.get(device)
+        if again or branches is None or len(branches) != 1:
+            return sealed
+        return next(iter(branches.values())) + 1
+
+    def _is_stopped(self, entry: Entry) -> bool:
+        """Entries of a device that has forked are handed on only as ancestors of others' (entries, section 4)."""
+        branches = self._ledger.pool.branches.get(entry.device)
+        return branches is not None and len(branches) > 1 and len(branches) > 2
+
+    def _hello(self, now: int) -> m.Hello:
+        head = self._ledger.head
+        return m.Hello(
+            m.SYNC_VERSION,
+            self._ledger.id,
+            head.height,
+            head.block_id,
+            self._pending_digest(),
+            now,
+            self.addresses[:16],
+        )
+
+    def _pending_digest(self) -> bytes:
+        if self._digest is None:
+            self._digest = tagged_hash("pending", b"".join(sorted(self._ledger.pool.entries)))
+        return self._digest
+
+
+def entry_wire(entry: Entry) -> tuple[bytes, bytes, bytes | None]:
+    """An entry as it travels."""
+    return entry.header, entry.signature, entry.annex
+
+
+def in_frames(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
+    """Split entries into what fits one frame each."""
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        weight = len(entry.header) + len(entry.annex or b"") + 96
+        if part and (len(part) >= m.ENTRIES_MAX or size + weight > FRAME_ENTRIES_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += weight
+    if part:
+        yield part
