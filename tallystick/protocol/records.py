@@ -69,6 +69,12 @@ class Member(Record, frozen=True):
     """Minor units of capital repaid."""
     leaver: str = ""
     """How its lots were treated when it went: keep-vested, keep-all, forfeit-all."""
+    again: str = ""
+    """The standing for which somebody who has departed applies again."""
+    started: bool = False
+    """It has had its points to begin with."""
+    recovered: int = 0
+    """When its partners gave it new keys; 0 for never."""
 
 
 class Device(Record, frozen=True):

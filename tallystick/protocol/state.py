@@ -12,11 +12,11 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from tallystick.protocol import records, records_deal
+from tallystick.protocol import records, records_deal, records_governance
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -104,7 +104,7 @@ class Table(Generic[K, V]):
 
 
 class AmountTable(Table[str, int]):
-    """Balances by `<commodity>/<account>`; an account without a balance has no row."""
+    """Balances by `<commodity>/<account>`, or totals by their name; what is 0 has no row."""
 
     __slots__ = ()
 
@@ -283,6 +283,14 @@ class State:
         )
         self.due = SortedTable("due", self.journal, records.Tick, _pair_text, _text_pair)
         self.forks: Table[bytes, records.Fork] = self._table("fork", records.Fork, by_id)
+        self.courses: Table[str, records_governance.Course] = self._table("course", records_governance.Course, one)
+        self.proposals: Table[bytes, records_governance.Proposal] = self._table(
+            "proposal", records_governance.Proposal, by_id
+        )
+        self.amendments: Table[str, records_governance.Amendment] = self._table(
+            "amendment", records_governance.Amendment, one
+        )
+        self.totals = AmountTable("total", self.journal, tuple[int], str, str)
         # What the end of the block has still to do, and deals that closed since the last commit. Journaled like the
         # rest but no part of the root: the first is empty between blocks, the second belongs to the archive.
         self.boundary: Table[int, tuple[str, bytes]] = Table(
@@ -335,7 +343,7 @@ class State:
                 table.restore(key, None)
             else:
                 row = table.decode(data)
-                table.restore(key, row[0] if table is cast("Any", self.accounts) else row)
+                table.restore(key, row[0] if isinstance(table, AmountTable) else row)
 
     def rows(self) -> dict[str, bytes]:
         """Every row of the root: path -> encoded row."""
@@ -368,6 +376,10 @@ class State:
     @property
     def founding(self) -> records.Founded:
         return self.founded[""]
+
+    @property
+    def course(self) -> records_governance.Course:
+        return self.courses[""]
 
 
 def path_of(table: Table[Any, Any], key: Any) -> str:

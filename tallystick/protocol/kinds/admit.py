@@ -57,6 +57,7 @@ class Admit(Body, frozen=True, kw_only=True):
         if len(vouches) < sponsors_needed(act.charter, state, act.at):
             return msgspec.structs.replace(member, vouches=vouches)
         if member.status == "active":
+            self._meet(act)
             return msgspec.structs.replace(member, standing="partner", vouches=())
         if member.standing == "partner":
             most = act.charter.membership.max_partners
@@ -68,9 +69,17 @@ class Admit(Body, frozen=True, kw_only=True):
             member, status="active", since=act.at, probation_until=act.at + probation, vouches=()
         )
         state.members.set(self.member, member)
+        if member.standing == "partner":
+            self._meet(act)
         if member.standing != "observer":
             grant_start(act, self.member)
         return member
+
+    def _meet(self, act: Act) -> None:
+        """A second partner has joined, once and for all (charter, meaning 3)."""
+        course = act.state.course
+        if not course.met:
+            act.state.courses.set("", msgspec.structs.replace(course, met=True))
 
 
 def partner_count(act: Act) -> int:

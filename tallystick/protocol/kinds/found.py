@@ -16,6 +16,7 @@ from tallystick.protocol.entry import Entry
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body, Bytes32, Bytes64, Proof
 from tallystick.protocol.lots import earn
+from tallystick.protocol.records_governance import Course
 
 #: The rules of this version of the software (finality, section 3).
 RULES_VERSION = 1
@@ -72,6 +73,7 @@ def found_state(
     state.founded.set("", records.Founded(act.context.ledger, act.at))
     state.rules.set("", records.Rules(RULES_VERSION, 0, 1))
     state.charters.set("", records.CharterRow(1, charter, rules.hash))
+    state.courses.set("", Course(trial=rules.trial))
     state.members.set(
         founder,
         records.Member(
