@@ -73,6 +73,13 @@ class Offer(Record, frozen=True):
     """Deals from it that are not closed."""
 
 
+class Verdict(Record, frozen=True):
+    """What one member of a panel found."""
+
+    member: bytes
+    grade: int
+
+
 class Deal(Record, frozen=True):
     """An accepted offer, from the acceptance to its end. Its id is the id of the acceptance."""
 
@@ -111,3 +118,21 @@ class Deal(Record, frozen=True):
     """Points the seller has received."""
     held: int = 0
     """Points that stay in escrow because the seller may still dispute them."""
+    approval: bytes = b""
+    """The entry that approved it; where silence did, the id of the deal."""
+    disputed: int = 0
+    """When the seller disputed the decision that stands; 0 where it has not."""
+    panel: tuple[bytes, ...] = ()
+    """Who decides the dispute, known once the block that sealed the dispute is."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What the panel has found so far, in order."""
+
+
+class Draw(Record, frozen=True):
+    """A panel that is drawn as soon as the block that seals the dispute has an id. Its key is the deal."""
+
+    height: int
+    """Of that block."""
+    size: int
+    eligible: tuple[bytes, ...]
+    """Ascending: who could sit on it at the moment of the dispute."""
