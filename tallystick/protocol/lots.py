@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from tallystick.protocol.act import POINT
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS
 from tallystick.protocol.records_deal import Lot, Taken, VestingTerms
@@ -19,6 +20,8 @@ from tallystick.protocol.records_deal import Lot, Taken, VestingTerms
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act
     from tallystick.protocol.charter import Charter
+    from tallystick.protocol.records import Member
+    from tallystick.protocol.state import State
 
 #: No later entry is dated back further than this before the previous block, so what was ripe then stays ripe.
 _BACK_MS_MAX: Final = 90 * DAY_MS
@@ -58,13 +61,18 @@ def _ripe(lot: Lot, time: int, joined: int) -> int:
 
 
 def earn(act: Act, member_id: bytes, amount: int) -> None:
+    """Add what a member has just earned as a new lot with the terms of the day."""
+    add(act, member_id, amount)
+
+
+def add(act: Act, member_id: bytes, amount: int, terms: VestingTerms | None = None) -> None:
     """Add what was just posted to a member as a new lot. What reaches somebody who has departed is vested."""
     if not amount:
         return
-    departed = act.state.members[member_id].status == "departed"
-    terms = VestingTerms() if departed else terms_of(act.charter)
+    if act.state.members[member_id].status == "departed":
+        terms = VestingTerms()
     lots = list(act.state.lots.get(member_id) or ())
-    _insert(lots, Lot(amount, act.at, 0, terms))
+    _insert(lots, Lot(amount, act.at, 0, terms_of(act.charter) if terms is None else terms))
     _write(act, member_id, lots)
 
 
@@ -87,11 +95,92 @@ def take_whole(act: Act, member_id: bytes, amount: int) -> tuple[Taken, ...]:
     return tuple(taken)
 
 
+def take_vested(act: Act, member_id: bytes, amount: int) -> None:
+    """Take `amount` from the vested parts of lots, oldest first.
+
+    Raises EntryError: BALANCE.
+    """
+    joined = act.state.members[member_id].since
+    lots = list(act.state.lots.get(member_id) or ())
+    for index, lot in enumerate(lots):
+        part = min(amount, vested(lot, act.at, joined))
+        amount -= part
+        lots[index] = _with_spent(lot, lot.spent + part)
+    if amount:
+        raise EntryError(Reason.BALANCE, f"{amount} vested points too few")
+    _write(act, member_id, lots)
+
+
+def vested_of(state: State, member_id: bytes, time: int) -> int:
+    """Points of a member that are vested and not spent at `time`."""
+    joined = state.members[member_id].since
+    return sum(vested(lot, time, joined) for lot in state.lots.get(member_id) or ())
+
+
+def take_vested(act: Act, member_id: bytes, amount: int) -> None:
+    """Take `amount` from vested parts, oldest lot first.
+
+    Raises EntryError: BALANCE.
+    """
+    joined = act.state.members[member_id].since
+    lots = list(act.state.lots.get(member_id) or ())
+    for index, lot in enumerate(lots):
+        part = min(amount, vested(lot, act.at, joined))
+        if part:
+            amount -= part
+            lots[index] = _with_spent(lot, lot.spent + part)
+    if amount:
+        raise EntryError(Reason.BALANCE, f"{amount} vested points too few")
+    _write(act, member_id, lots)
+
+
+def redeemable(state: State, member_id: bytes, time: int) -> int:
+    """What a complete sale redeems: whole remainders of lots that it accelerates, the vested part of the others."""
+    joined = state.members[member_id].since
+    return sum(_redeemable(lot, time, joined) for lot in state.lots.get(member_id) or ())
+
+
+def redeem(act: Act, member_id: bytes) -> None:
+    """Take everything that `redeemable` counts."""
+    joined = act.state.members[member_id].since
+    lots = act.state.lots.get(member_id) or ()
+    _write(act, member_id, [_with_spent(lot, lot.spent + _redeemable(lot, act.at, joined)) for lot in lots])
+
+
+def _redeemable(lot: Lot, time: int, joined: int) -> int:
+    return left(lot) if lot.terms.acceleration else vested(lot, time, joined)
+
+
+def depart(act: Act, member_id: bytes, *, good: bool) -> int:
+    """Deal with what a member holds when it leaves (`good`) or is expelled, each lot by its own terms.
+
+    Lots run on (keep-all), or keep what is vested, from now on for good (keep-vested), or nothing (forfeit-all). Return
+    how many points the member loses; the caller posts them.
+    """
+    joined = act.state.members[member_id].since
+    kept: list[Lot] = []
+    lost = 0
+    for lot in act.state.lots.get(member_id) or ():
+        rule = lot.terms.leaver_good if good else lot.terms.leaver_bad
+        if rule == "keep-all":
+            kept.append(lot)
+            continue
+        part = 0 if rule == "forfeit-all" else vested(lot, act.at, joined)
+        lost += left(lot) - part
+        if part:
+            kept.append(Lot(part, lot.earned, 0, VestingTerms()))
+    _write(act, member_id, kept)
+    return lost
+
+
 def give_back(act: Act, member_id: bytes, taken: Iterable[Taken], amount: int) -> tuple[Taken, ...]:
     """Put `amount` back into the lots it was taken from, youngest first; return what is still taken."""
     rest = list(taken)
     lots = list(act.state.lots.get(member_id) or ())
     departed = act.state.members[member_id].status == "departed"
+    if is_forfeiting(act.state.members[member_id]):
+        _forfeit(act, member_id, amount)
+        return _without_youngest(rest, amount)
     while amount and rest:
         last = rest.pop()
         part = min(amount, last.amount)
@@ -115,6 +204,21 @@ def pay_out(taken: Iterable[Taken], amount: int) -> tuple[Taken, ...]:
         if part < each.amount:
             rest.append(Taken(each.lot, each.amount - part))
     return tuple(rest)
+
+
+def _without_youngest(taken: list[Taken], amount: int) -> tuple[Taken, ...]:
+    while amount and taken:
+        last = taken.pop()
+        part = min(amount, last.amount)
+        amount -= part
+        if part < last.amount:
+            taken.append(Taken(last.lot, last.amount - part))
+    return tuple(taken)
+
+
+def _forfeit(act: Act, member_id: bytes, amount: int) -> None:
+    """What was just posted to the member goes on to the pool."""
+    act.post(POINT, f"partner/{member_id.hex()}", "pool", amount, "leaver.bad", f"{amount} forfeited")
 
 
 def _put_back(lots: list[Lot], origin: Lot, part: int) -> None:
