@@ -60,6 +60,11 @@ def _ripe(lot: Lot, time: int, joined: int) -> int:
     return lot.amount * max(0, min(time - lot.earned, terms.duration)) // terms.duration
 
 
+def is_forfeiting(member: Member) -> bool:
+    """Whether the pool gets whatever still reaches this member: it was expelled under `forfeit-all`."""
+    return member.status == "departed" and member.leaver == "forfeit-all"
+
+
 def earn(act: Act, member_id: bytes, amount: int) -> None:
     """Add what a member has just earned as a new lot with the terms of the day."""
     add(act, member_id, amount)
@@ -69,7 +74,11 @@ def add(act: Act, member_id: bytes, amount: int, terms: VestingTerms | None = No
     """Add what was just posted to a member as a new lot. What reaches somebody who has departed is vested."""
     if not amount:
         return
-    if act.state.members[member_id].status == "departed":
+    member = act.state.members[member_id]
+    if is_forfeiting(member):
+        _forfeit(act, member_id, amount)
+        return
+    if member.status == "departed":
         terms = VestingTerms()
     lots = list(act.state.lots.get(member_id) or ())
     _insert(lots, Lot(amount, act.at, 0, terms_of(act.charter) if terms is None else terms))
@@ -115,23 +124,6 @@ def vested_of(state: State, member_id: bytes, time: int) -> int:
     """Points of a member that are vested and not spent at `time`."""
     joined = state.members[member_id].since
     return sum(vested(lot, time, joined) for lot in state.lots.get(member_id) or ())
-
-
-def take_vested(act: Act, member_id: bytes, amount: int) -> None:
-    """Take `amount` from vested parts, oldest lot first.
-
-    Raises EntryError: BALANCE.
-    """
-    joined = act.state.members[member_id].since
-    lots = list(act.state.lots.get(member_id) or ())
-    for index, lot in enumerate(lots):
-        part = min(amount, vested(lot, act.at, joined))
-        if part:
-            amount -= part
-            lots[index] = _with_spent(lot, lot.spent + part)
-    if amount:
-        raise EntryError(Reason.BALANCE, f"{amount} vested points too few")
-    _write(act, member_id, lots)
 
 
 def redeemable(state: State, member_id: bytes, time: int) -> int:
