@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tallystick.protocol.act import POINT
+from tallystick.protocol.charter import Open
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.records import Count
 
@@ -49,16 +50,18 @@ def pair_of(one: bytes, other: bytes) -> str:
     return "-".join(sorted((one.hex(), other.hex())))
 
 
-def check_pool(act: Act, step: Step, pair: str, amount: int) -> None:
-    """Whether the pool may commit `amount` more for a deal of this step now.
+def check_pool(act: Act, step: Step | Open, pair: str, amount: int) -> None:
+    """Whether the pool may commit `amount` more for a deal of this step, or of none, now.
 
     Raises EntryError: POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP, tried in that order.
     """
     if act.state.balance(POINT, "pool") < amount:
         raise EntryError(Reason.POOL_EMPTY)
-    rule = rule_of(step.id)
+    rule = rule_of("" if isinstance(step, Open) else step.id)
     if counted(act, rule, step.period) + amount > step.budget:
         raise EntryError(Reason.BUDGET_EXHAUSTED, f"{rule}.budget")
+    if isinstance(step, Open):
+        return
     if step.pair_cap and counted(act, rule, step.period, pair) + amount > step.pair_cap:
         raise EntryError(Reason.PAIR_CAP, f"{rule}.pair-cap")
 
@@ -66,9 +69,10 @@ def check_pool(act: Act, step: Step, pair: str, amount: int) -> None:
 def commit(act: Act, step_id: str, length: int, pair: str, amount: int) -> None:
     """Count `amount` (negative: what returned) as committed, in all and between the two."""
     count(act, rule_of(step_id), length, amount)
-    count(act, rule_of(step_id), length, amount, pair)
+    if step_id:
+        count(act, rule_of(step_id), length, amount, pair)
 
 
 def rule_of(step_id: str) -> str:
-    """The path of a step in the charter."""
-    return f"step.{step_id}"
+    """The path in the charter of a step, or of deals that no step describes."""
+    return f"step.{step_id}" if step_id else "open"

@@ -14,15 +14,17 @@ import msgspec
 
 from tallystick.protocol import budget, lots
 from tallystick.protocol.act import INT_MAX, POINT
+from tallystick.protocol.charter import Step
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS, asked
+from tallystick.protocol.pay import account_of, pay
 from tallystick.protocol.records_deal import Terms
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act
-    from tallystick.protocol.charter import Charter, Step
+    from tallystick.protocol.charter import Charter, Open
     from tallystick.protocol.records import Member
-    from tallystick.protocol.records_deal import Deal, Offer
+    from tallystick.protocol.records_deal import Deal, Offer, Payer
     from tallystick.protocol.state import State
 
 #: A deal without a delivery ends so long after its deadline.
@@ -52,15 +54,32 @@ def terms_of(step: Step) -> Terms:
     )
 
 
-def step_in_force(charter: Charter, step_id: str, terms: Terms) -> Step:
-    """The step of an offer, whose terms must be those of the charter in force.
+def open_terms(rules: Open, points: int, payer: Payer) -> Terms:
+    """What the charter says today about deals that no step describes; points and payer are the offerer's."""
+    return Terms(
+        price=points,
+        payer=payer,
+        review=rules.review,
+        on_silence=rules.on_silence,
+        late_per_day=0,
+        late_max=0,
+        max_grade=100,
+        cosign_above=0,
+    )
+
+
+def rules_in_force(charter: Charter, step_id: str, terms: Terms) -> Step | Open:
+    """The step of an offer (or what the charter says of offers without one); the terms must be those in force.
 
     Raises EntryError: TERMS_CHANGED.
     """
-    step = charter.steps.get(step_id)
-    if step is None or terms_of(step) != terms:
+    rules = charter.steps.get(step_id) if step_id else charter.open
+    if rules is None:
         raise EntryError(Reason.TERMS_CHANGED, budget.rule_of(step_id))
-    return step
+    in_force = terms_of(rules) if isinstance(rules, Step) else open_terms(rules, terms.price, terms.payer)
+    if in_force != terms:
+        raise EntryError(Reason.TERMS_CHANGED, budget.rule_of(step_id))
+    return rules
 
 
 def can_be_accepted(offer: Offer, at: int) -> bool:
@@ -154,6 +173,7 @@ def close(act: Act, deal_id: bytes, deal: Deal) -> None:
     state = act.state
     act.unschedule(deal.due)
     state.deals.delete(deal_id)
+    state.draws.delete(deal_id)
     state.closed.set(deal_id, changed(deal, due=None))
     offer = state.offers.get(deal.offer)
     if offer is not None:
@@ -165,14 +185,14 @@ def escrow_of(deal_id: bytes) -> str:
     return f"escrow/{deal_id.hex()}"
 
 
-def account_of(member_id: bytes) -> str:
-    """The account of a member."""
-    return f"partner/{member_id.hex()}"
-
-
 def rule_of(deal: Deal) -> str:
     """Charter path of what pays for a deal."""
-    return f"{budget.rule_of(deal.step)}.price" if deal.step else "open"
+    return price_rule(deal.step)
+
+
+def price_rule(step_id: str) -> str:
+    """The same for a step, or for none."""
+    return f"{budget.rule_of(step_id)}.price" if step_id else budget.rule_of("")
 
 
 # -- decisions -------------------------------------------------------------------------------------------------------
@@ -207,7 +227,10 @@ def late_percent(deal: Deal) -> int:
 
 def approve(act: Act, deal_id: bytes, deal: Deal, units: int, grade: int) -> None:
     """The buyer, or silence, approves. What needs a cosignature waits for it, the rest is paid at once."""
-    deal = changed(deal, approved=units, grade=grade, decided=act.at)
+    # A dispute of the rejection before it has found its end.
+    act.state.draws.delete(deal_id)
+    deal = changed(deal, approved=units, grade=grade, decided=act.at, approval=act.cause)
+    deal = changed(deal, disputed=0, panel=(), verdicts=())
     if needs_cosign(act, deal):
         wait(act, deal_id, changed(deal, status="waiting"), "deal.uncosigned", act.at + deal.terms.review)
     else:
@@ -223,55 +246,56 @@ def needs_cosign(act: Act, deal: Deal) -> bool:
 def settle(act: Act, deal_id: bytes, deal: Deal) -> None:
     """Pay what was approved. What a reduction withheld stays in escrow while the seller may dispute it."""
     award, full, formula = award_of(deal, deal.approved, deal.grade)
-    rule = rule_of(deal)
-    if award > deal.gross:
-        if _pay_more(act, deal_id, deal, award - deal.gross):
-            award_base = award
-        else:
-            award_base = deal.gross
-            formula += f", limited to {deal.gross}"
-        award = award_base
-    escrow = escrow_of(deal_id)
-    act.post(POINT, escrow, account_of(deal.seller), award, rule, formula)
-    lots.earn(act, deal.seller, award)
-    held = max(0, full - award)
-    rest = max(0, deal.gross - award - held)
-    deal = changed(deal, status="approved", paid=award, held=held, taken=lots.pay_out(deal.taken, award))
-    deal = give_back(act, deal_id, deal, rest, f"{deal.gross} - {award} paid - {held} held = {rest}")
-    if deal.terms.payer == "pool":
-        refer(act, deal.seller, award)
+    deal = pay_up_to(act, deal_id, deal, award, formula)
+    held = max(0, full - deal.paid)
+    rest = max(0, deal.gross - deal.paid - held)
+    deal = changed(deal, status="approved", held=held)
+    deal = give_back(act, deal_id, deal, rest, f"{deal.gross} - {deal.paid} paid - {held} held = {rest}")
     if held:
         wait(act, deal_id, deal, "deal.held", act.at + act.charter.dispute.window)
     else:
         close(act, deal_id, deal)
 
 
-def _pay_more(act: Act, deal_id: bytes, deal: Deal, extra: int) -> bool:
-    """Bring what an award has above the gross into the escrow, or nothing where the payer cannot."""
+def pay_up_to(act: Act, deal_id: bytes, deal: Deal, award: int, formula: str) -> Deal:
+    """Pay what an award gives beyond what has been paid: from the escrow, and above it from the payer, if it can."""
+    due = award - deal.paid
+    lies = act.state.balance(POINT, escrow_of(deal_id))
+    if due > lies and not bring_more(act, deal, due - lies, escrow_of(deal_id)):
+        due = lies
+        formula += f", limited to {deal.paid + due}"
+    pay(act, escrow_of(deal_id), deal.seller, due, rule_of(deal), formula)
+    if deal.terms.payer == "pool":
+        refer(act, deal.seller, due)
+    return changed(deal, paid=deal.paid + due, taken=lots.pay_out(deal.taken, due))
+
+
+def bring_more(act: Act, deal: Deal, extra: int, target: str) -> bool:
+    """Bring from the payer what lies in no escrow, or nothing where it cannot pay; say whether it did."""
     formula = f"award above gross: {extra}"
     if deal.terms.payer == "buyer":
         if act.state.balance(POINT, account_of(deal.buyer)) < extra:
             return False
         lots.take_whole(act, deal.buyer, extra)
-        act.post(POINT, account_of(deal.buyer), escrow_of(deal_id), extra, rule_of(deal), formula)
+        act.post(POINT, account_of(deal.buyer), target, extra, rule_of(deal), formula)
         return True
     # Budget and pair-cap are those of the charter and period in force now, not those of the acceptance.
-    step = act.charter.steps.get(deal.step)
-    if step is None:
+    rules = act.charter.steps.get(deal.step) if deal.step else act.charter.open
+    if rules is None:
         return False
     pair = budget.pair_of(deal.seller, deal.buyer)
     try:
-        budget.check_pool(act, step, pair, extra)
+        budget.check_pool(act, rules, pair, extra)
     except EntryError:
         return False
-    budget.commit(act, step.id, step.period, pair, extra)
-    act.post(POINT, "pool", escrow_of(deal_id), extra, rule_of(deal), formula)
+    budget.commit(act, deal.step, rules.period, pair, extra)
+    act.post(POINT, "pool", target, extra, rule_of(deal), formula)
     return True
 
 
 def reject(act: Act, deal_id: bytes, deal: Deal) -> None:
     """The buyer, or silence, rejects. The escrow stays while the seller may dispute."""
-    deal = changed(deal, status="rejected", decided=act.at, approved=0, grade=0)
+    deal = changed(deal, status="rejected", decided=act.at, approved=0, grade=0, approval=b"")
     wait(act, deal_id, deal, "deal.rejected", act.at + act.charter.dispute.window)
 
 
@@ -305,7 +329,7 @@ def refer(act: Act, member_id: bytes, earned: int) -> None:
     rule = act.charter.referral
     state = act.state
     member = state.members[member_id]
-    if rule is None or member.inviter is None or act.at >= member.since + rule.period:
+    if rule is None or member.inviter is None or act.at >= member.since + rule.period or lots.is_forfeiting(member):
         return
     inviter: Member = state.members[member.inviter]
     if inviter.status == "departed":
@@ -315,6 +339,5 @@ def refer(act: Act, member_id: bytes, earned: int) -> None:
         amount = min(amount, max(0, rule.cap - member.referred))
     if not amount:
         return
-    act.post(POINT, "pool", account_of(member.inviter), amount, "referral.percent", f"{earned} x {rule.percent}%")
-    lots.earn(act, member.inviter, amount)
+    pay(act, "pool", member.inviter, amount, "referral.percent", f"{earned} x {rule.percent}%")
     state.members.set(member_id, msgspec.structs.replace(member, referred=member.referred + amount))

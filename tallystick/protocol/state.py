@@ -278,6 +278,7 @@ class State:
         self.invites: Table[bytes, records.Invite] = self._table("invite", records.Invite, by_id)
         self.offers = OfferTable("offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=_offer_until)
         self.deals = DealTable("deal", self.journal, records_deal.Deal, _hex, bytes.fromhex)
+        self.draws: Table[bytes, records_deal.Draw] = self._table("draw", records_deal.Draw, by_id)
         self.counts: FadingTable[tuple[str, int, str], records.Count] = FadingTable(
             "count", self.journal, records.Count, _count_text, _text_count, until=lambda row: row.until
         )

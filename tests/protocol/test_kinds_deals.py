@@ -116,8 +116,8 @@ def test_an_offer_names_a_step_of_the_charter(world: World) -> None:
     assert world.refused("bo", body) is Reason.TERMS_CHANGED
 
 
-def test_an_open_offer_is_refused(world: World) -> None:
-    """They are no part of the rules yet, and nothing of them is half there."""
+def test_an_open_offer_needs_a_table_open(world: World) -> None:
+    """Where the charter has none, every offer names a step."""
     assert world.refused("bo", Offer(side="sell", units=1, terms=world.terms("roast"))) is Reason.NOT_ALLOWED
 
 

@@ -17,7 +17,7 @@ from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.protocol import codec
 from tallystick.protocol.act import POINT, Sealed
 from tallystick.protocol.charter import from_bytes, read_charter
-from tallystick.protocol.deal_rules import account_of, escrow_of, terms_of
+from tallystick.protocol.deal_rules import escrow_of, open_terms, terms_of
 from tallystick.protocol.entry import Entry, make_entry, read_entry_untrusted, signed_message, wire
 from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.accept import Accept
@@ -31,6 +31,7 @@ from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.ledger import Executed, Ledger
 from tallystick.protocol.lots import left
 from tallystick.protocol.membership import DAY_MS
+from tallystick.protocol.pay import account_of
 from tallystick.protocol.records import CharterRow
 from tallystick.protocol.records_deal import Deal, Terms
 from tallystick.protocol.state import State, Table, path_of
@@ -322,6 +323,12 @@ class World:
         receiver = None if to is None else self.people[to].member
         more.setdefault("terms", self.terms(step))
         return Offer(side=side, step=step, units=units, to=receiver, **more)
+
+    def open_offer(self, points: int, side: Any = "sell", *, payer: Any = "pool", **more: Any) -> Offer:
+        """The body of an offer that no step describes, with the terms of the charter."""
+        rules = from_bytes(self.view().charter_row.data).open
+        assert rules is not None
+        return Offer(side=side, units=1, terms=open_terms(rules, points, payer), **more)
 
     def offered(self, name: str, step: str, units: int = 1, side: Any = "sell", **more: Any) -> bytes:
         """Send an offer; return its id."""

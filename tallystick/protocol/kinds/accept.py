@@ -11,11 +11,12 @@ import msgspec
 
 from tallystick.protocol import budget, deal_rules, lots
 from tallystick.protocol.act import POINT, Act
-from tallystick.protocol.charter import Step
+from tallystick.protocol.charter import Open, Step
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body, Bytes32
-from tallystick.protocol.kinds.offer import check_open, check_role
-from tallystick.protocol.membership import DAY_MS, is_active
+from tallystick.protocol.kinds.offer import check_max, check_open, check_role
+from tallystick.protocol.membership import DAY_MS, asked, is_active
+from tallystick.protocol.pay import account_of
 from tallystick.protocol.records_deal import Deal, Taken
 from tallystick.protocol.records_deal import Offer as OfferRow
 
@@ -41,15 +42,19 @@ class Accept(Body, frozen=True, kw_only=True):
         offerer = act.state.members[offer.author]
         if not is_active(offerer, act.at):
             raise EntryError(Reason.NOT_ACTIVE, "whoever offers")
-        step = deal_rules.step_in_force(act.charter, offer.step, offer.terms)
+        rules = deal_rules.rules_in_force(act.charter, offer.step, offer.terms)
         selling = offer.side == "sell"
-        check_role(act, step, "sell", offerer if selling else act.author)
-        check_role(act, step, "buy", act.author if selling else offerer)
-        for side in (offer.author, act.author_id):
-            check_open(act, step, side, without=self.offer)
+        if isinstance(rules, Step):
+            check_role(act, rules, "sell", offerer if selling else act.author)
+            check_role(act, rules, "buy", act.author if selling else offerer)
+            for side in (offer.author, act.author_id):
+                check_open(act, rules, side, without=self.offer)
+        elif offer.terms.payer == "pool":
+            check_max(rules, offer.terms.price)
+            _check_endorsed(act, rules, offer)
         seller, buyer = (offer.author, act.author_id) if selling else (act.author_id, offer.author)
         gross = deal_rules.gross_of(offer.units, offer.terms.price)
-        taken = _fill_escrow(act, step, seller, buyer, gross, f"{offer.units} x {offer.terms.price} = {gross}")
+        taken = _fill_escrow(act, offer, rules, seller, buyer, gross, f"{offer.units} x {offer.terms.price} = {gross}")
         # The offer first: it has to know of the deal before anything can close the deal.
         act.state.offers.set(self.offer, msgspec.structs.replace(offer, copies=offer.copies - 1, deals=offer.deals + 1))
         deal = Deal(
@@ -62,7 +67,7 @@ class Accept(Body, frozen=True, kw_only=True):
             gross=gross,
             deadline=offer.deadline,
             accepted=act.at,
-            period=step.period if step.payer == "pool" else 0,
+            period=rules.period if offer.terms.payer == "pool" else 0,
             status="accepted",
             taken=taken,
             due=None,
@@ -85,19 +90,32 @@ class Accept(Body, frozen=True, kw_only=True):
             raise EntryError(Reason.DEADLINE, "more than a year ahead")
 
 
-def _fill_escrow(act: Act, step: Step, seller: bytes, buyer: bytes, gross: int, formula: str) -> tuple[Taken, ...]:
+def _check_endorsed(act: Act, rules: Open, offer: OfferRow) -> None:
+    """Whether enough others want what the pool is to pay for; the acceptor's own word does not count.
+
+    Raises EntryError: NOT_ENDORSED.
+    """
+    needed = asked(rules.endorse, act.state, act.at, without=(offer.author, act.author_id))
+    given = sum(1 for member in offer.endorsed if member != act.author_id)
+    if given < needed:
+        raise EntryError(Reason.NOT_ENDORSED, f"{given} of {needed}")
+
+
+def _fill_escrow(
+    act: Act, offer: OfferRow, rules: Step | Open, seller: bytes, buyer: bytes, gross: int, formula: str
+) -> tuple[Taken, ...]:
     """Move the price into the escrow of the new deal and say which lots a buyer paid from.
 
     Raises EntryError: POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP; BALANCE.
     """
-    rule = f"step.{step.id}.price"
+    rule = deal_rules.price_rule(offer.step)
     escrow = deal_rules.escrow_of(act.cause)
-    if step.payer == "buyer":
+    if offer.terms.payer == "buyer":
         taken = lots.take_whole(act, buyer, gross)
-        act.post(POINT, deal_rules.account_of(buyer), escrow, gross, rule, formula)
+        act.post(POINT, account_of(buyer), escrow, gross, rule, formula)
         return taken
     pair = budget.pair_of(seller, buyer)
-    budget.check_pool(act, step, pair, gross)
-    budget.commit(act, step.id, step.period, pair, gross)
+    budget.check_pool(act, rules, pair, gross)
+    budget.commit(act, offer.step, rules.period, pair, gross)
     act.post(POINT, "pool", escrow, gross, rule, formula)
     return ()

@@ -1,7 +1,8 @@
-"""Entry kind `offer`: somebody offers to sell to, or to buy from, another member what a step of the charter describes.
+"""Entry kind `offer`: somebody offers to sell to, or to buy from, another member.
 
-The terms are those of the charter, signed here and again by whoever accepts: if they are no longer in force when the
-offer or the acceptance is sealed, it is void.
+What is offered is so many units of a step of the charter, or, without a step, what the title in the annex says: one
+unit, for as many points as the offerer finds right. The terms are those of the charter, signed here and again by
+whoever accepts: if they are no longer in force when the offer or the acceptance is sealed, it is void.
 
 Source: docs/spec/charter.md#offer
 """
@@ -14,7 +15,7 @@ import msgspec
 
 from tallystick.protocol import deal_rules
 from tallystick.protocol.act import Act
-from tallystick.protocol.charter import Step
+from tallystick.protocol.charter import Open, Step
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body, Bytes32, Code, Moment, Units
 from tallystick.protocol.membership import DAY_MS, has_role, other_member
@@ -36,6 +37,7 @@ class Offer(Body, frozen=True, kw_only=True):
     step: Code | None = None
     """Absent in an offer that no step describes."""
     units: Units
+    """One without a step."""
     terms: Terms
     """As an array, in the order of the record."""
     to: Bytes32 | None = None
@@ -51,11 +53,19 @@ class Offer(Body, frozen=True, kw_only=True):
     def to_map(self) -> dict[str, Any]:
         return super().to_map() | {"terms": list(msgspec.structs.astuple(self.terms))}
 
+    def check(self) -> None:
+        if self.step is None and self.units != 1:
+            raise EntryError(Reason.MALFORMED, "an offer without a step has one unit")
+
     def apply(self, act: Act) -> None:
-        if self.step is None or act.author is None:
-            raise EntryError(Reason.NOT_ALLOWED, "offers outside the steps of the charter are not possible yet")
-        step = deal_rules.step_in_force(act.charter, self.step, self.terms)
-        check_role(act, step, self.side, act.author)
+        """Raises EntryError: NOT_ALLOWED, TERMS_CHANGED, ROLE, TOO_LATE, DEADLINE, OWN_OFFER, NOT_A_MEMBER,
+        NOT_ACTIVE, LIMIT, CAP, MAX_OPEN, tried in that order.
+        """
+        if act.author is None or (self.step is None and act.charter.open is None):
+            raise EntryError(Reason.NOT_ALLOWED, "the charter has no [open]: every offer names a step")
+        rules = deal_rules.rules_in_force(act.charter, self.step or "", self.terms)
+        if isinstance(rules, Step):
+            check_role(act, rules, self.side, act.author)
         expires = act.at + EXPIRES_MS if self.expires is None else self.expires
         deadline = self.deadline or 0
         if expires < act.at:
@@ -65,13 +75,16 @@ class Offer(Body, frozen=True, kw_only=True):
         if self.to is not None:
             check_receiver(act, self.to)
         deal_rules.gross_of(self.units, self.terms.price)
-        check_open(act, step, act.author_id)
+        if isinstance(rules, Step):
+            check_open(act, rules, act.author_id)
+        elif self.terms.payer == "pool":
+            check_max(rules, self.terms.price)
         act.state.offers.set(
             act.cause,
             OfferRow(
                 author=act.author_id,
                 side=self.side,
-                step=self.step,
+                step=self.step or "",
                 units=self.units,
                 terms=self.terms,
                 to=self.to,
@@ -103,6 +116,15 @@ def check_open(act: Act, step: Step, member_id: bytes, *, without: bytes = b"") 
     most = step.max_open
     if most and deal_rules.open_count(act.state, member_id, step.id, act.at, without=without) >= most:
         raise EntryError(Reason.MAX_OPEN, f"step.{step.id}.max-open")
+
+
+def check_max(rules: Open, points: int) -> None:
+    """Whether the pool may pay so much for something that no step describes.
+
+    Raises EntryError: CAP.
+    """
+    if rules.max and points > rules.max:
+        raise EntryError(Reason.CAP, f"open.max: {rules.max}")
 
 
 def check_receiver(act: Act, member_id: bytes) -> None:

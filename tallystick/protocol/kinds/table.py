@@ -15,6 +15,7 @@ from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.endorse import Endorse
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join
@@ -33,6 +34,7 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     SealerOff,
     Offer,
     Withdraw,
+    Endorse,
     Accept,
     Deliver,
     Return,
