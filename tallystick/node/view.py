@@ -1,0 +1,128 @@
+"""What an operation looks at: one ledger, its archive, the moment, who asks, and what only a running node knows.
+
+A view is made for one operation and then dropped. It reads; nothing here writes.
+
+Source: docs/spec/cli.md#operations
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tallystick.node import layout
+from tallystick.node.names import name_in, shown, words_in
+
+if TYPE_CHECKING:
+    from tallystick.node.archive import Archive
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.ledger import Ledger
+    from tallystick.protocol.state import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerFact:
+    """What a running node knows of one other node."""
+
+    key: bytes
+    """Its node key."""
+    member: bytes | None = None
+    """Whose it is; None for an applicant that nobody knows yet."""
+    address: str = ""
+    """Where it was reached last."""
+    connected: bool = False
+    seen: int = 0
+    """When something of it came last, in ms; 0 for never."""
+    height: int | None = None
+    """Height of its newest block, as it said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealingFact:
+    """Where the vote on the next block stands, as this node sees it."""
+
+    height: int
+    round: int
+    """-1 before the first."""
+    step: str
+    ready: tuple[bytes, ...] = ()
+    """Node keys of the sealers whose READY is here."""
+    voted: tuple[bytes, ...] = ()
+    """Node keys of those that have voted in this round."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeFacts:
+    """What only a running node knows."""
+
+    peers: list[PeerFact] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    """Where others reach it, each with `/p2p/ID`."""
+    orphans: int = 0
+    sealing: SealingFact | None = None
+    read_only: str | None = None
+    """Why nothing can be written, in words."""
+    mute: str | None = None
+    """Why this node does not vote, in words."""
+    seen_by: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
+    """Pending entry -> node keys of others that are known to have it."""
+
+
+@dataclass(slots=True)
+class View:
+    """One look at a ledger."""
+
+    ledger: Ledger
+    archive: Archive
+    now: int
+    me: bytes | None
+    """Member id of this device in this ledger."""
+    device: bytes
+    """Its signing key."""
+    node: NodeFacts | None = None
+    """None when no node runs."""
+    _names: dict[bytes, str | None] = field(default_factory=dict)
+
+    @property
+    def sealed(self) -> State:
+        """The state after the newest block."""
+        return self.ledger.state
+
+    @property
+    def preview(self) -> State:
+        """The state with everything pending, as of now. Read it at once, do not keep it."""
+        return self.ledger.view(self.now)
+
+    def entry(self, entry_id: bytes) -> Entry | None:
+        """An entry, pending or sealed. Raises StoreError where it is damaged."""
+        pending = self.ledger.pool.entries.get(entry_id)
+        return self.archive.entry(entry_id) if pending is None else pending.entry
+
+    def words(self, entry_id: bytes) -> dict[str, Any] | None:
+        """The words of an entry as they were written, to be shown by `shown`; None where there are none here."""
+        pending = self.ledger.pool.entries.get(entry_id)
+        return words_in(self.archive.store.get(layout.ANNEX + entry_id) if pending is None else pending.entry.annex)
+
+    def word(self, entry_id: bytes, key: str) -> str | None:
+        """One text among the words of an entry, as it is shown."""
+        text = (self.words(entry_id) or {}).get(key)
+        return shown(text) if isinstance(text, str) else None
+
+    def raw_name(self, member: bytes) -> str | None:
+        """The name that a member gave itself, as it was typed; None where it was erased."""
+        if member not in self._names:
+            self._names[member] = name_in(self.words(member))
+        return self._names[member]
+
+    def name(self, member: bytes) -> str | None:
+        """The name of a member as it is shown; None where it was erased."""
+        name = self.raw_name(member)
+        return None if name is None else shown(name)
+
+    def called(self, member: bytes) -> str:
+        """What a sentence calls a member: its name, or the first digits of its id."""
+        return self.name(member) or member.hex()[:8]
+
+    def names(self) -> dict[bytes, str | None]:
+        """Names of all members, applicants too, as they were typed."""
+        return {member: self.raw_name(member) for member in self.preview.members}
