@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tallystick.node import layout
-from tallystick.node.errors import StoreError
+from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol.act import Sealed
 from tallystick.protocol.entry import Entry, read_entry_untrusted
 from tallystick.protocol.ledger import Executed, Head, Ledger
@@ -82,6 +82,17 @@ class _HeadRow(msgspec.Struct, frozen=True, array_like=True):
     log: bytes
 
 
+class JoinRow(msgspec.Struct, frozen=True, array_like=True):
+    """What a ticket said, for the time until the ledger is here."""
+
+    charter: bytes
+    """Hash of the founding charter."""
+    anchor: tuple[int, bytes]
+    """A block that the ledger must have."""
+    addresses: list[str]
+
+
+_read_join = msgspec.msgpack.Decoder(JoinRow).decode
 _read_sealed = msgspec.msgpack.Decoder(SealedRow).decode
 _read_height = msgspec.msgpack.Decoder(HeightRow).decode
 _read_block = msgspec.msgpack.Decoder(BlockRow).decode
@@ -97,6 +108,29 @@ class Archive:
         self.store = store
         self._sealed: dict[bytes, SealedRow | None] = {}
         self._heights: dict[int, HeightRow] = {}
+
+    # -- the beginning -------------------------------------------------------------------------------------------------
+
+    def begin(self, ledger_id: bytes, *, join: JoinRow | None = None) -> None:
+        """Write down whose ledger this is, and for one that is joined how to reach it."""
+        puts = [(layout.LEDGER_KEY, ledger_id), (layout.FORMAT_KEY, bytes([layout.FORMAT]))]
+        if join is not None:
+            puts.append((layout.JOIN_KEY, _encode(join)))
+        self.store.write(puts, sync=True)
+
+    def ledger_id(self) -> bytes:
+        """Whose ledger this is. Raises StoreError where it was never begun, or by a newer program."""
+        ledger_id, form = self.store.get(layout.LEDGER_KEY), self.store.get(layout.FORMAT_KEY)
+        if ledger_id is None or form is None:
+            raise StoreError("this store has no ledger in it", reason=StoreReason.MISSING)
+        if form != bytes([layout.FORMAT]):
+            raise StoreError("this store was written by a newer program", reason=StoreReason.TOO_NEW)
+        return ledger_id
+
+    def join_row(self) -> JoinRow | None:
+        """How this ledger was joined; None for the founder."""
+        data = self.store.get(layout.JOIN_KEY)
+        return None if data is None else _read_join(data)
 
     # -- History: what is sealed ---------------------------------------------------------------------------------------
 
@@ -253,6 +287,35 @@ class Archive:
             if row is None:
                 raise StoreError(f"the postings of block {height}, place {place} are missing")
             yield height, place, row
+
+    # -- what only this node needs -------------------------------------------------------------------------------------
+
+    def sealing(self, name: bytes) -> bytes | None:
+        """What this node has written down while sealing."""
+        return self.store.get(layout.SEALING + name)
+
+    def keep_sealing(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Write it down, durable on return; None removes a row."""
+        puts, deletes = [], []
+        for name, data in rows:
+            if data is None:
+                deletes.append(layout.SEALING + name)
+            else:
+                puts.append((layout.SEALING + name, data))
+        self.store.write(puts, deletes, sync=True)
+
+    def addresses_of(self, peer: bytes) -> list[str]:
+        """Where a member was reached, newest knowledge only."""
+        data = self.store.get(layout.ADDRESS + peer)
+        return [] if data is None else list(msgspec.msgpack.decode(data, type=list[str]))
+
+    def keep_addresses(self, peer: bytes, addresses: Sequence[str]) -> None:
+        self.store.write([(layout.ADDRESS + peer, _encode(list(addresses)))], sync=False)
+
+    def peers(self) -> Iterator[tuple[bytes, list[str]]]:
+        """All peers with an address, by node key."""
+        for key, data in self.store.iterate(prefix=layout.ADDRESS):
+            yield key[1:], list(msgspec.msgpack.decode(data, type=list[str]))
 
     # -- start-up ------------------------------------------------------------------------------------------------------
 

@@ -229,6 +229,16 @@ class Home:
             raise HomeError(f"no ledger {ledger.hex()[:8]} here", reason=HomeReason.NOT_FOUND)
         return LevelStore.open(path, wait_s=wait_s)
 
+    def drop_ledger(self, ledger: bytes) -> None:
+        """Remove a ledger that never came to be. Raises HomeError."""
+        import shutil
+
+        try:
+            shutil.rmtree(self.ledger_path(ledger))
+            sync_folder(self.path / "ledgers")
+        except OSError as error:
+            raise _failed(self.ledger_path(ledger), error) from error
+
     # -- the running node ----------------------------------------------------------------------------------------------
 
     def lock_run(self, *, wait_s: float = 0.0) -> FolderLock:

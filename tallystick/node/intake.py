@@ -84,6 +84,8 @@ class Intake:
         """Orphan -> height it waits for."""
         self._held: dict[PeerKey, tuple[int, int]] = {}
         """Peer -> (entries, bytes) of it in the buffer."""
+        self._flying: set[bytes] = set()
+        """Entries whose signatures are being judged. What follows them is judged meanwhile, and asks again later."""
 
     @property
     def orphan_count(self) -> int:
@@ -95,22 +97,23 @@ class Intake:
         Returns the batch and whether something was set aside. Raises BlameError.
         """
         entries: list[Entry] = []
-        fresh: set[bytes] = set()
+        flying = self._flying
         orphaned = False
         for header, signature, annex in wires:
             try:
                 entry = read_entry_untrusted(header, signature, annex)
             except (DecodeError, EntryError) as error:
+                flying.difference_update(entry.id for entry in entries)
                 raise BlameError(f"entry: {error}") from None
-            if entry.id in fresh or self._ledger.knows(entry.id):
+            if entry.id in flying or self._ledger.knows(entry.id):
                 continue
-            missing = [p for p in self._ledger.pool.missing(entry.parents) if p not in fresh]
+            missing = [parent for parent in self._ledger.pool.missing(entry.parents) if parent not in flying]
             if missing:
                 orphaned |= self._set_aside(entry, peer, now, missing, 0)
                 continue
             if not asked and self._is_flood(entry):
                 continue
-            fresh.add(entry.id)
+            flying.add(entry.id)
             entries.append(entry)
         return self._batch(peer, entries), orphaned
 
@@ -120,10 +123,12 @@ class Intake:
         for orphan in orphans:
             if not self._ledger.knows(orphan.entry.id):
                 by_peer.setdefault(orphan.peer, []).append(orphan.entry)
+                self._flying.add(orphan.entry.id)
         return [self._batch(peer, entries) for peer, entries in by_peer.items()]
 
     def close(self, batch: Batch, verdicts: Sequence[bool], now: int) -> Taken:
         """Add what was verified. Raises BlameError for a signature that does not hold; nothing of it is added then."""
+        self._flying.difference_update(entry.id for entry in batch.entries)
         if not all(verdicts):
             raise BlameError("a signature does not hold")
         taken = Taken()
@@ -144,9 +149,21 @@ class Intake:
             taken.follow_up += self._release(entry.id)
         return taken
 
-    def keep(self, added: Sequence[Pending], *, sync: bool) -> None:
-        """Store what was added."""
-        self._archive.keep((pending.entry for pending in added), sync=sync)
+    def judge(self, entry: Entry) -> Body:
+        """The body of an entry whose signature holds and whose parents must all be here.
+
+        Raises EntryError: NOT_LINKED where they are not, and all that `Ledger.check` and `check_proofs` raise.
+        """
+        body = self._ledger.check(entry)
+        if isinstance(body, Waiting):
+            raise EntryError(Reason.NOT_LINKED, "something it refers to is not here")
+        check_proofs(entry, body, self.find)
+        return body
+
+    def add_own(self, entry: Entry) -> Pending | None:
+        """Add an entry of this device that is stored already, if what it refers to is here by now."""
+        body = self._ledger.check(entry)
+        return None if isinstance(body, Waiting) else self._ledger.add(entry, body)
 
     def find(self, entry_id: bytes) -> Entry | None:
         """An entry by id, pending or sealed."""

@@ -129,6 +129,13 @@ class Sealing(Message, frozen=True):
     messages: Annotated[list[bytes], msgspec.Meta(max_length=256)]
 
 
+class GetSealing(Message, frozen=True):
+    """Send me everything of the height that is being sealed."""
+
+    NAME: ClassVar[str] = "get_sealing"
+    height: Height
+
+
 class Peers(Message, frozen=True):
     """Where other members were reached last."""
 
@@ -146,7 +153,7 @@ class Bye(Message, frozen=True):
 
 
 _KINDS: Final[dict[str, type[Message]]] = {
-    cls.NAME: cls for cls in (Hello, Heads, Want, Entries, New, GetBlocks, Block, BlocksEnd, Sealing, Peers, Bye)
+    cls.NAME: cls for cls in (Hello, Heads, Want, Entries, New, GetBlocks, Block, BlocksEnd, Sealing, GetSealing, Peers, Bye)
 }
 
 

@@ -21,8 +21,8 @@ class Session:
     reader: Reader = field(default_factory=Reader)
     inbox: deque[Message] = field(default_factory=deque)
     """Messages that wait until the entries before them are verified."""
-    busy: bool = False
-    """Entries of this peer are being verified."""
+    batches: int = 0
+    """Batches of its entries whose signatures are being judged."""
     paused: bool = False
     height: int = -1
     """Its newest block; -1 before its HELLO."""

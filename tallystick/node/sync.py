@@ -39,6 +39,8 @@ HEADS_MS: Final = 300
 ANSWER_BYTES_MAX: Final = 1024 * 1024
 #: Bytes of entries in one frame.
 FRAME_ENTRIES_BYTES: Final = 200 * 1024
+#: Sealing messages in one message.
+SEALING_MESSAGES_MAX: Final = 256
 _HEADS_PER_PART: Final = 1024
 
 
@@ -53,7 +55,8 @@ class Sync:
         self.addresses: list[str] = []
         """Where this node can be dialled; told to members only."""
         self._digest: bytes | None = None
-        self.pool_changed()
+        self._gone: dict[PeerKey, set[bytes]] = {}
+        """What peers had that have gone: somebody else has it, though nobody is there."""
 
     # -- what the node tells ---------------------------------------------------------------------------------------
 
@@ -64,10 +67,23 @@ class Sync:
     def open(self, session: Session, now: int) -> None:
         """A new session begins with our HELLO."""
         self.sessions[session.peer] = session
+        session.known = self._gone.pop(session.peer, set())
         self.send(session.peer, self._hello(now))
 
     def close(self, peer: PeerKey) -> None:
-        self.sessions.pop(peer, None)
+        session = self.sessions.pop(peer, None)
+        if session is not None and session.known:
+            self._gone[peer] = session.known
+
+    def seen_by(self) -> dict[bytes, frozenset[PeerKey]]:
+        """Pending entry -> peers that are known to have it, also those that have gone."""
+        out: dict[bytes, set[PeerKey]] = {}
+        for known in (self._gone, {peer: session.known for peer, session in self.sessions.items()}):
+            for peer, ids in known.items():
+                for entry_id in ids:
+                    if entry_id in self._ledger.pool.entries:
+                        out.setdefault(entry_id, set()).add(peer)
+        return {entry_id: frozenset(peers) for entry_id, peers in out.items()}
 
     def send(self, peer: PeerKey, message: m.Message) -> None:
         self._out.append(Send(peer, tuple(m.frames_of(message))))
@@ -113,7 +129,12 @@ class Sync:
             return
         for peer, session in self.sessions.items():
             if peer != but and session.greeted:
-                self.send(peer, m.Sealing(messages))
+                self.send_sealing(peer, messages)
+
+    def send_sealing(self, peer: PeerKey, messages: Sequence[bytes]) -> None:
+        """Hand one peer what belongs to the height that is being sealed, in messages of bounded size."""
+        for part in in_parts(messages):
+            self.send(peer, m.Sealing(part))
 
     def tick(self, now: int) -> None:
         """Repair what was lost: a HELLO to quiet peers, another peer for answers that do not come."""
@@ -223,6 +244,8 @@ class Sync:
         """Entries are sealed: nobody needs to hear of them any more."""
         ids = set(sealed)
         self.pool_changed()
+        for known in self._gone.values():
+            known -= ids
         for session in self.sessions.values():
             session.known -= ids
             for entry_id in [entry_id for entry_id in session.wanted if entry_id in ids]:
@@ -259,7 +282,7 @@ class Sync:
     def _is_stopped(self, entry: Entry) -> bool:
         """Entries of a device that has forked are handed on only as ancestors of others' (entries, section 4)."""
         branches = self._ledger.pool.branches.get(entry.device)
-        return branches is not None and len(branches) > 1 and len(branches) > 2
+        return branches is not None and len(branches) > 2
 
     def _hello(self, now: int) -> m.Hello:
         head = self._ledger.head
@@ -282,6 +305,20 @@ class Sync:
 def entry_wire(entry: Entry) -> tuple[bytes, bytes, bytes | None]:
     """An entry as it travels."""
     return entry.header, entry.signature, entry.annex
+
+
+def in_parts(messages: Sequence[bytes]) -> Iterable[list[bytes]]:
+    """Split sealing messages into lists that stay below the largest message, a large one alone."""
+    part: list[bytes] = []
+    size = 0
+    for message in messages:
+        if part and (len(part) >= SEALING_MESSAGES_MAX or size + len(message) > m.MESSAGE_BYTES_MAX // 2):
+            yield part
+            part, size = [], 0
+        part.append(message)
+        size += len(message)
+    if part:
+        yield part
 
 
 def in_frames(entries: Sequence[Entry]) -> Iterable[list[Entry]]:

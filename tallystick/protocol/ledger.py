@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from tallystick.protocol import codec
 from tallystick.protocol.act import Context, History
-from tallystick.protocol.charter import from_bytes
+from tallystick.protocol.charter import Charter, from_bytes
 from tallystick.protocol.errors import BlockError
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.merkle import CompactRange, StateTree
@@ -105,6 +105,16 @@ class Ledger:
         """The sealed state. Whoever looks at it ends a trial that `execute` left open."""
         self.discard()
         return self._state
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force: that of the sealed state, or of the founding entry before it is sealed."""
+        if self.head.height:
+            return from_bytes(self.state.charter_row.data)
+        founding = self.pool.entries.get(self.id)
+        if founding is None or not isinstance(founding.body, Found):
+            raise BlockError("not-a-founding")
+        return from_bytes(founding.body.charter)
 
     # -- entries ---------------------------------------------------------------------------------------------------
 

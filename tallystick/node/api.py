@@ -1,0 +1,207 @@
+"""The local interface of a running node: HTTP/1.1 with JSON over a Unix socket that only its owner can open.
+
+    GET  /v1/<read>?args=<JSON>     what is: 200 with the JSON of docs/spec/cli.md
+    POST /v1/<operation>            a JSON object of arguments; what was done: 200
+    anything that is refused        {"error": {"code", "message", "hint", "exit_code"}}
+
+The command line uses nothing else. One request a connection: there is nothing to keep in step.
+
+Source: docs/spec/api.md; RFC 9112.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import h11
+import trio
+
+from tallystick.crypto.errors import TallystickError
+from tallystick.crypto.keys import SecretKey
+from tallystick.node.errors import ApiError, ExitCode, HomeError, HomeReason, NodeError
+
+log = logging.getLogger("tallystick.api")
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+HEADER_BYTES_MAX: Final = 16 * 1024
+REQUEST_S: Final = 30.0
+ANSWER_S: Final = 600.0
+CONNECTIONS_MAX: Final = 32
+_PREFIX: Final = "/v1/"
+_KEY_HEADER: Final = b"tally-key"
+
+Do = Callable[[str, str, Mapping[str, Any], SecretKey | None], Awaitable[Any]]
+"""Carries out (method, operation, arguments, key of this request); raises NodeError."""
+
+_STATUS: Final = {
+    ExitCode.REFUSED: 409,
+    ExitCode.USAGE: 400,
+    ExitCode.NOT_FOUND: 404,
+    ExitCode.LOCKED: 423,
+    ExitCode.OFFLINE: 503,
+    ExitCode.DAMAGED: 500,
+    ExitCode.UNTRUSTED: 422,
+}
+
+
+def open_socket(path: Path) -> socket.socket:
+    """Listen on a Unix socket for the owner alone. Call it with the home's run lock held. Raises HomeError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # The lock says that no other node lives here, so what is there was left by one that was killed.
+        path.unlink(missing_ok=True)
+        old = os.umask(0o177)
+        try:
+            listener.bind(os.fspath(path))
+        finally:
+            os.umask(old)
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        raise HomeError(f"{path}: {error.strerror or error}", reason=HomeReason.IO) from error
+    return listener
+
+
+async def serve(listener: socket.socket, do: Do) -> None:
+    """Serve until cancelled. Never raises for anything a client does."""
+    limit = trio.CapacityLimiter(CONNECTIONS_MAX)
+    listener.setblocking(False)
+    sock = trio.socket.from_stdlib_socket(listener)
+    async with trio.open_nursery() as nursery:
+        while True:
+            try:
+                conn, _ = await sock.accept()
+            except OSError as error:
+                log.warning("the local interface cannot accept: %s", error)
+                await trio.sleep(1)
+                continue
+            nursery.start_soon(_serve_one, trio.SocketStream(conn), do, limit)
+
+
+async def _serve_one(stream: trio.SocketStream, do: Do, limit: trio.CapacityLimiter) -> None:
+    try:
+        async with limit, stream:
+            await _answer(stream, do)
+    except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, h11.ProtocolError) as error:
+        log.debug("local client: %r", error)
+    except Exception:
+        log.exception("local client")
+
+
+async def _answer(stream: trio.SocketStream, do: Do) -> None:
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
+    try:
+        with trio.fail_after(REQUEST_S):
+            request, body = await _read(connection, stream)
+        with trio.fail_after(ANSWER_S):
+            status, value = await _carry_out(request, body, do)
+    except h11.RemoteProtocolError as error:
+        status, value = error.error_status_hint, _error("bad-request", str(error))
+    except ApiError as error:
+        status, value = error.status, _error(error.reason, error.message, error.hint, error.exit_code)
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+        return
+    headers = [
+        ("Content-Type", "application/json; charset=utf-8"),
+        ("Content-Length", str(len(data))),
+        ("Cache-Control", "no-store"),
+        ("Connection", "close"),
+    ]
+    with trio.fail_after(REQUEST_S), suppress(trio.BrokenResourceError):
+        await stream.send_all(
+            b"".join(
+                connection.send(event) or b""
+                for event in (
+                    h11.Response(status_code=status, headers=headers),
+                    h11.Data(data=data),
+                    h11.EndOfMessage(),
+                )
+            )
+        )
+
+
+async def _read(connection: h11.Connection, stream: trio.SocketStream) -> tuple[h11.Request, bytes]:
+    request: h11.Request | None = None
+    body = bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await stream.receive_some(65_536))
+        elif isinstance(event, h11.Request):
+            request = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > BODY_BYTES_MAX:
+                raise ApiError("the body is too large", reason="too-large", status=413)
+        elif isinstance(event, h11.EndOfMessage) and request is not None:
+            return request, bytes(body)
+        else:
+            raise trio.BrokenResourceError("the client hung up")
+
+
+async def _carry_out(request: h11.Request, body: bytes, do: Do) -> tuple[int, Any]:
+    method = request.method.decode("ascii")
+    target = urlsplit(request.target.decode("ascii", "replace"))
+    if not target.path.startswith(_PREFIX) or target.netloc:
+        return 404, _error("not-found", "there is nothing here; operations are below /v1/", exit_code=ExitCode.NOT_FOUND)
+    if method not in ("GET", "POST"):
+        return 405, _error("method", "GET reads, POST does", exit_code=ExitCode.USAGE)
+    headers = {name.lower(): value for name, value in request.headers}
+    try:
+        if method == "POST":
+            kind = headers.get(b"content-type", b"").split(b";")[0].strip()
+            if kind != b"application/json":
+                return 415, _error("content-type", "the body must be application/json", exit_code=ExitCode.USAGE)
+            args = _read_object(body.decode("utf-8"))
+        else:
+            args = _read_object(parse_qs(target.query).get("args", ["{}"])[0])
+    except (ValueError, RecursionError) as error:
+        return 400, _error("bad-json", f"the arguments are no JSON object: {error}", exit_code=ExitCode.USAGE)
+    try:
+        return 200, await do(method, target.path.removeprefix(_PREFIX), args, _key(headers.get(_KEY_HEADER)))
+    except ApiError as error:
+        return error.status, _error(error.reason, error.message, error.hint, error.exit_code)
+    except NodeError as error:
+        status = _STATUS.get(error.exit_code, 500)
+        return status, _error(error.reason, error.message, error.hint, error.exit_code)
+    except TallystickError as error:
+        log.exception("local request")
+        return 500, _error("internal", str(error), exit_code=ExitCode.DAMAGED)
+
+
+def _key(seed: bytes | None) -> SecretKey | None:
+    if seed is None:
+        return None
+    try:
+        return SecretKey.from_seed(bytes.fromhex(seed.decode("ascii")))
+    except ValueError:
+        raise ApiError("Tally-Key is 64 hexadecimal digits", reason="bad-key", status=400) from None
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            raise ValueError("a name stands twice")
+        return value
+
+    def no_constant(word: str) -> float:
+        raise ValueError(f"{word} is no number")
+
+    value = json.loads(text or "{}", object_pairs_hook=no_twins, parse_constant=no_constant)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def _error(code: str, message: str, hint: str = "", exit_code: ExitCode = ExitCode.USAGE) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "hint": hint, "exit_code": int(exit_code)}}

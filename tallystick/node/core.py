@@ -1,0 +1,432 @@
+"""The node as a machine: events and the time go in, effects come out. It touches no socket and no clock, only its store.
+
+A frame becomes a message; entries are decoded, verified off the loop, added, stored and handed on; sealing messages go
+to the sealing driver; a decided block is stored with all that follows from it before anybody hears of it.
+
+Source: docs/spec/sync.md, ARCHITECTURE.md
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, assert_never
+
+from tallystick.node import messages as m
+from tallystick.node.config import SealingTimes
+from tallystick.node.effects import Effect, HangUp, Pause, Recheck, Resume, Verified, Verify, Wake
+from tallystick.node.errors import StoreError, StoreReason
+from tallystick.node.intake import Batch, BlameError, Intake, Taken
+from tallystick.node.messages import MessageError
+from tallystick.node.sealer import Sealer
+from tallystick.node.session import Session
+from tallystick.node.sync import Sync
+from tallystick.node.transport import (
+    Frame,
+    Gossip,
+    Listening,
+    PeerDown,
+    PeerKey,
+    PeerUp,
+    Resumed,
+    TransportEvent,
+    Writable,
+)
+from tallystick.protocol.errors import BlockError
+
+if TYPE_CHECKING:
+    from tallystick.crypto.keys import SecretKey
+    from tallystick.node.archive import Archive
+    from tallystick.protocol.assembly import Assembled
+    from tallystick.protocol.block import Block
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.kinds.base import Body
+    from tallystick.protocol.ledger import Ledger
+    from tallystick.protocol.pool import Pending
+
+log = logging.getLogger("tallystick.node")
+
+Event = TransportEvent | Verified | Wake
+
+#: Batches of one peer whose signatures are judged at the same time; behind them its messages wait.
+BATCHES_MAX: Final = 4
+#: Messages of one peer that may wait before it is not read any more.
+INBOX_MAX: Final = 256
+#: How often what was lost is repaired.
+REPAIR_MS: Final = 5_000
+
+
+class NodeCore:
+    """One node and its one ledger."""
+
+    def __init__(
+        self,
+        *,
+        archive: Archive,
+        ledger: Ledger,
+        node_key: SecretKey,
+        device: bytes,
+        now: int,
+        times: SealingTimes | None = None,
+        loose: Sequence[Entry] = (),
+        trusted: Sequence[PeerKey] = (),
+    ) -> None:
+        self.archive = archive
+        self.ledger = ledger
+        self.device = device
+        """Our own signing key, the public half."""
+        self.node_key = node_key
+        self.out: list[Effect] = []
+        self.intake = Intake(ledger, archive)
+        self.sync = Sync(ledger, archive, self.out)
+        self.loose = list(loose)
+        """Our own entries from before the ledger was here: a join."""
+        self.alarm = ""
+        """Why this node trusts its ledger no more; nothing is sealed then."""
+        self.on_block: Callable[[int], None] | None = None
+        """Told of each new height."""
+        self._trusted = frozenset(trusted)
+        self._jobs: dict[int, tuple[Batch, Session | None]] = {}
+        self._job_next = 0
+        self._repair_next = now + REPAIR_MS
+        self._gate_rows = -1
+        self.sealer = Sealer(self, times or SealingTimes(), now)
+        self.now = now
+
+    # -- the machine ---------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: int) -> list[Effect]:
+        """Take one event in; return what is to be done, in order. Raises StoreError when the disk fails."""
+        self.now = now
+        match event:
+            case Frame(peer=peer, data=data):
+                self._on_frame(peer, data)
+            case Verified(job=job, verdicts=verdicts):
+                self._on_verified(job, verdicts)
+            case PeerUp():
+                self._on_up(event)
+            case PeerDown(peer=peer):
+                self.sync.close(peer)
+                self.intake.forget_peer(peer)
+            case Gossip():
+                self._on_gossip(event)
+            case Resumed():
+                self._repair_next = now
+            case Listening(addresses=addresses):
+                self.sync.addresses = list(addresses)
+            case Writable() | Wake():
+                # Whatever was refused is asked for again by the other side; nothing is kept for it here.
+                self._repair_next = min(self._repair_next, now + 1000) if isinstance(event, Writable) else self._repair_next
+            case _:
+                assert_never(event)
+        if now >= self._repair_next:
+            self._repair()
+        self.sealer.poke(now)
+        return self._taken_out()
+
+    @property
+    def wake(self) -> int:
+        """When `Wake` is due, in ms; it may come earlier."""
+        sealing = self.sealer.wake
+        return self._repair_next if sealing is None else min(self._repair_next, sealing)
+
+    def _taken_out(self) -> list[Effect]:
+        out = list(self.out)
+        self.out.clear()
+        return out
+
+    # -- who may come in -----------------------------------------------------------------------------------------------
+
+    def is_member(self, peer: PeerKey) -> bool:
+        """The gate: whether a node key belongs to an active device, also one whose join is not sealed yet."""
+        if peer in self._trusted and not self.ledger.head.height:
+            return True
+        if not self.ledger.head.height and self.ledger.id not in self.ledger.pool:
+            return False
+        state = self.ledger.view(self.now)
+        use = state.keys.get(peer)
+        if use is None or use.use not in ("node", "convicted"):
+            return False
+        member = state.members.get(use.owner)
+        if member is None or member.status == "refused":
+            return False
+        return any(
+            device.node_key == peer and device.status in ("active", "frozen") for device in state.devices.values()
+        )
+
+    def member_of(self, peer: PeerKey) -> bytes | None:
+        """Whose node key this is, as far as anybody knows."""
+        if not self.ledger.head.height and self.ledger.id not in self.ledger.pool:
+            return None
+        use = self.ledger.view(self.now).keys.get(peer)
+        return None if use is None or use.use not in ("node", "convicted") else use.owner
+
+    # -- our own entries -----------------------------------------------------------------------------------------------
+
+    def submit(self, entry: Entry, now: int) -> None:
+        """Take an entry that this device has just signed: durable on return, then handed on.
+
+        Raises EntryError where it is not well made, StoreError where it cannot be stored; then nothing has happened.
+        """
+        self.now = now
+        body = self.intake.judge(entry)
+        self.archive.keep((entry,), sync=True)
+        self.archive.store.guard.raise_to(seq=entry.seq)
+        self._added([self.ledger.add(entry, body)], None)
+        self.sealer.poke(now)
+
+    def take_foreign(self, entry: Entry, body: Body, now: int) -> None:
+        """Take a newcomer's entry that was judged already: durable on return, then handed on."""
+        self.now = now
+        self.archive.keep((entry,), sync=True)
+        self._added([self.ledger.add(entry, body)], None)
+
+    def effects(self) -> list[Effect]:
+        """What calls from outside (`submit`, `knock`) left to do."""
+        return self._taken_out()
+
+    # -- frames --------------------------------------------------------------------------------------------------------
+
+    def _on_up(self, event: PeerUp) -> None:
+        session = Session(event.peer, event.address, event.outbound, event.relayed, self.now)
+        self.sync.open(session, self.now)
+
+    def _on_frame(self, peer: PeerKey, data: bytes) -> None:
+        session = self.sync.sessions.get(peer)
+        if session is None:
+            return
+        session.heard = self.now
+        try:
+            message = session.reader.read(data)
+        except MessageError as error:
+            self.sync.hang_up(peer, str(error), blame=True)
+            return
+        if message is None:
+            return
+        session.inbox.append(message)
+        self._work(session)
+        if len(session.inbox) > INBOX_MAX and not session.paused:
+            session.paused = True
+            self.out.append(Pause(peer))
+
+    def _work(self, session: Session) -> None:
+        """Do what waits in a session's inbox, in its order, as far as nothing before it is still being verified."""
+        while session.inbox and self.sync.sessions.get(session.peer) is session:
+            message = session.inbox[0]
+            if session.batches and (not isinstance(message, m.Entries) or session.batches >= BATCHES_MAX):
+                break
+            session.inbox.popleft()
+            try:
+                self._on_message(session, message)
+            except (BlameError, BlockError) as error:
+                self.sync.hang_up(session.peer, str(error), blame=True)
+                self.sync.close(session.peer)
+                return
+        if session.paused and len(session.inbox) <= INBOX_MAX // 2:
+            session.paused = False
+            self.out.append(Resume(session.peer))
+
+    def _on_message(self, session: Session, message: m.Message) -> None:
+        now = self.now
+        match message:
+            case m.Hello():
+                self._on_hello(session, message)
+            case m.Entries():
+                asked = bool(session.wanted) or bool(session.blocks_asked)
+                batch, orphaned = self.intake.open(message.entries, session.peer, now, asked=asked)
+                if batch.entries:
+                    self._verify(batch, session)
+                if orphaned and not session.blocks_asked:
+                    self.sync.send_heads(session, now, reply=True)
+            case _ if not session.greeted:
+                raise BlameError("the first message is HELLO")
+            case m.Heads():
+                self.sync.on_heads(session, message, now)
+            case m.New():
+                self.sync.on_new(session, message.heads, now)
+            case m.Want():
+                self.sync.on_want(session, message, now)
+            case m.GetBlocks():
+                self.sync.on_get_blocks(session, message)
+            case m.Block():
+                self._on_block(session, message)
+            case m.BlocksEnd():
+                self.sync.on_blocks_end(session, now)
+            case m.Sealing():
+                self.sealer.receive(message.messages, session.peer, now)
+            case m.GetSealing():
+                if message.height == self.ledger.head.height + 1:
+                    self.sync.send_sealing(session.peer, self.sealer.messages())
+            case m.Peers():
+                self._on_peers(message)
+            case m.Bye():
+                self.out.append(HangUp(session.peer, f"the other side: {message.code}", False))
+            case _:
+                raise BlameError("a message that is not expected here")
+
+    def _on_hello(self, session: Session, hello: m.Hello) -> None:
+        first = not session.greeted
+        self.sync.on_hello(session, hello, self.now)
+        if not session.greeted:
+            return
+        self._remember(session.peer, hello.addresses)
+        if first:
+            self._hand_over_loose(session)
+            if hello.height and hello.height <= self.ledger.head.height:
+                self._check_branch(session)
+        if hello.height == self.ledger.head.height:
+            self.sync.send_sealing(session.peer, self.sealer.messages())
+            self.sealer.greeted(self.now)
+
+    def _check_branch(self, session: Session) -> None:
+        ours = self.archive.block_id(session.height)
+        if ours is not None and ours != session.block_id:
+            log.error("peer %s has another block %d", session.peer.hex()[:8], session.height)
+
+    def _on_gossip(self, event: Gossip) -> None:
+        """A hint that there is something new: ask whoever handed it on."""
+        session = self.sync.sessions.get(event.peer) or self.sync.sessions.get(event.author)
+        if session is None or not session.greeted:
+            return
+        try:
+            message = m.Reader().read(event.data)
+        except MessageError:
+            return
+        if isinstance(message, m.New):
+            self.sync.on_new(session, message.heads, self.now)
+
+    # -- entries -------------------------------------------------------------------------------------------------------
+
+    def _verify(self, batch: Batch, session: Session | None) -> None:
+        self._job_next += 1
+        self._jobs[self._job_next] = (batch, session)
+        if session is not None:
+            session.batches += 1
+        self.out.append(Verify(self._job_next, batch.checks))
+
+    def _on_verified(self, job: int, verdicts: Sequence[bool]) -> None:
+        batch, session = self._jobs.pop(job)
+        if session is not None:
+            session.batches -= 1
+        is_here = session is not None and self.sync.sessions.get(batch.peer) is session
+        try:
+            taken = self.intake.close(batch, verdicts, self.now)
+        except BlameError as error:
+            if is_here:
+                self.sync.hang_up(batch.peer, str(error), blame=True)
+                self.sync.close(batch.peer)
+            return
+        self._take(taken, batch.peer)
+        if session is not None and is_here:
+            self._work(session)
+
+    def _take(self, taken: Taken, peer: PeerKey | None) -> None:
+        for entry, error in taken.refused:
+            log.info("entry %s refused: %s", entry.id.hex()[:8], error)
+        if taken.added:
+            self.archive.keep((pending.entry for pending in taken.added), sync=False)
+            self._added(taken.added, peer)
+        for batch in self.intake.reopen(taken.follow_up):
+            self._verify(batch, self.sync.sessions.get(batch.peer))
+        if taken.missing_height > self.ledger.head.height:
+            self.sync.catch_up(self.now)
+
+    def _added(self, added: Sequence[Pending], source: PeerKey | None) -> None:
+        self.sync.pool_changed()
+        self.sync.announce(added, source, self.now)
+        if any(row.body.INTRODUCES for row in added):
+            self.out.append(Recheck())
+        if source is not None and any(
+            row.entry.device == self.device and row.entry.seq >= self.archive.store.guard.state.seq for row in added
+        ):
+            self._check_own(added)
+        self.sealer.entries_came(self.now)
+
+    def _check_own(self, added: Sequence[Pending]) -> None:
+        """Entries of our own device that we do not know: the key lives elsewhere too, or this is an old backup."""
+        newest = max(row.entry.seq for row in added if row.entry.device == self.device)
+        if newest > self.archive.store.guard.state.seq and not self.loose:
+            self.sealer.mute("entries of this device came from elsewhere: a copy of it runs, or its data are an old backup")
+
+    # -- blocks --------------------------------------------------------------------------------------------------------
+
+    def _on_block(self, session: Session, message: m.Block) -> None:
+        """A sealed block: what it needs is here, or is asked for."""
+        from tallystick.protocol.assembly import Missing, check_sealed
+        from tallystick.protocol.block import read_block_untrusted
+
+        if self.alarm:
+            return
+        block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids)
+        if block.header.height != self.ledger.head.height + 1:
+            return
+        if any(entry_id not in self.ledger.pool.entries for entry_id in block.entry_ids):
+            if session.blocks_with_entries:
+                session.blocks_asked = 0
+                raise BlameError("a block came without its entries")
+            self.sync.ask_blocks(session, self.now, with_entries=True)
+            return
+        assembled = check_sealed(self.ledger, block)
+        if isinstance(assembled, Missing):
+            self.sync.ask_blocks(session, self.now, with_entries=True)
+            return
+        self.seal(block, assembled)
+
+    def seal(self, block: Block, assembled: Assembled) -> None:
+        """Make a block final: stored with all that follows from it, then told to everybody."""
+        entries = [pending.entry for pending in assembled.taken]
+        self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries)
+        self.ledger.commit(assembled.executed, assembled.block_id)
+        self.sync.block_settled(entry.id for entry in entries)
+        self.sealer.block_came(self.now)
+        self._add_loose()
+        for batch in self.intake.reopen(self.intake.block_came(self.ledger.head.height)):
+            self._verify(batch, self.sync.sessions.get(batch.peer))
+        self.sync.greet_all(self.now)
+        self.out.append(Recheck())
+        log.info("block %d sealed: %d entries", self.ledger.head.height, len(entries))
+        if self.on_block is not None:
+            self.on_block(self.ledger.head.height)
+
+    # -- joining -------------------------------------------------------------------------------------------------------
+
+    def _hand_over_loose(self, session: Session) -> None:
+        if self.loose:
+            from tallystick.node.sync import entry_wire
+
+            self.sync.send(session.peer, m.Entries([entry_wire(entry) for entry in self.loose]))
+
+    def _add_loose(self) -> None:
+        """Our join finds its place as soon as the ledger it belongs to is here."""
+        left = []
+        for entry in self.loose:
+            if not self.ledger.knows(entry.id):
+                pending = self.intake.add_own(entry)
+                if pending is None:
+                    left.append(entry)
+                else:
+                    self._added([pending], None)
+        self.loose = left
+
+    # -- from time to time ---------------------------------------------------------------------------------------------
+
+    def _repair(self) -> None:
+        self._repair_next = self.now + REPAIR_MS
+        self.intake.expire(self.now)
+        self.sync.tick(self.now)
+
+    def _remember(self, peer: PeerKey, addresses: Sequence[str]) -> None:
+        """Keep where a member was reached, for the next start."""
+        rows = [address for address in addresses if len(address) <= 256][:8]
+        if rows and self.archive.addresses_of(peer) != rows:
+            try:
+                self.archive.keep_addresses(peer, rows)
+            except StoreError as error:
+                if error.reason != StoreReason.DISK_FULL:
+                    raise
+
+    def _on_peers(self, message: m.Peers) -> None:
+        for peer, addresses in message.peers:
+            if self.is_member(peer) and not self.archive.addresses_of(peer):
+                self._remember(peer, addresses)
+

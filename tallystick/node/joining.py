@@ -1,0 +1,133 @@
+"""How a newcomer comes in: the charter is fetched with the ticket, read, agreed to by a signed `join`, and handed in.
+
+Nothing is written here before the person has agreed, and the join is handed in before it is final, so that an
+invitation that nobody takes leaves no half ledger behind.
+
+Source: docs/spec/membership.md#join
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tallystick.crypto.keys import SecretKey
+from tallystick.crypto.signatures import SignType, signed_bytes
+from tallystick.node import knock
+from tallystick.node.errors import ExitCode, HomeError, HomeReason, NodeError
+from tallystick.node.identity import read_identity, read_node_secret
+from tallystick.protocol import codec
+from tallystick.protocol.entry import Entry, encode_annex, make_entry
+from tallystick.protocol.kinds.join import Join, grant_message
+from tallystick.protocol.limits import SALT_SIZE_BYTES
+
+if TYPE_CHECKING:
+    from tallystick.node.home import Home
+    from tallystick.node.ticket import Ticket
+    from tallystick.protocol.charter import Charter
+
+Request = Callable[[bytes], Awaitable[bytes]]
+"""Knock at the first address of the ticket that answers. Raises UnreachableError."""
+
+
+class UnreachableError(NodeError):
+    """No address of a ticket, or no known peer, answers."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(
+            message,
+            reason="no-peer",
+            exit_code=ExitCode.OFFLINE,
+            hint=hint or "a partner's node must be running and reachable: try again later, or from the same network",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """An invitation whose charter has come; `agree` signs."""
+
+    home: Home
+    ticket: Ticket
+    charter: Charter
+
+    def entry(self, key: SecretKey, now: int) -> Entry:
+        """The signed join."""
+        identity = read_identity(self.home)
+        node = read_node_secret(self.home)
+        ticket = self.ticket
+        invite = SecretKey.from_seed(ticket.secret)
+        payload = codec.encode([key.public, node.public, identity.recovery])
+        grant = grant_message(
+            ticket.ledger, ticket.invite, key.public, node.public, identity.recovery, self.charter.hash
+        )
+        body = Join(
+            invite=ticket.invite,
+            node_key=node.public,
+            recovery=identity.recovery,
+            charter=self.charter.hash,
+            grant=invite.sign(grant),
+            possession=node.sign(signed_bytes(SignType.POSSESSION, ticket.ledger, payload)),
+        )
+        return make_entry(
+            key,
+            ledger=ticket.ledger,
+            seq=0,
+            prev=None,
+            links=(ticket.invite,),
+            seal=None,
+            time=now,
+            kind=Join.KIND,
+            body=body.to_map(),
+            annex=encode_annex(secrets.token_bytes(SALT_SIZE_BYTES), {"name": identity.name}),
+        )
+
+
+def check_can_join(home: Home, ticket: Ticket, now: int) -> None:
+    """Raises NodeError: already-here, ticket-expired; HomeError without keys."""
+    read_identity(home)
+    if ticket.ledger in home.ledgers():
+        raise HomeError(
+            f"this ledger is here already: {ticket.ledger.hex()[:8]}", reason=HomeReason.EXISTS, hint="`tally status`"
+        )
+    if ticket.expires < now:
+        raise NodeError(
+            "this ticket has expired", reason="ticket-expired", exit_code=ExitCode.UNTRUSTED, hint="ask for a new one"
+        )
+
+
+async def read_terms(home: Home, ticket: Ticket, request: Request) -> Joining:
+    """Show the invitation to a partner's node and get the charter. Raises UnreachableError, InvitationError."""
+    node = read_node_secret(home)
+    secret = SecretKey.from_seed(ticket.secret)
+    charter = knock.read_charter_untrusted(
+        await request(knock.ask_charter(secret, ticket.ledger, ticket.invite, node.public))
+    )
+    return Joining(home, ticket, charter)
+
+
+async def agree(joining: Joining, key: SecretKey, request: Request, now: int) -> Entry:
+    """Sign the join, hand it in, keep it. Raises UnreachableError, InvitationError, StoreError, HomeError."""
+    from tallystick.node.archive import Archive, JoinRow
+
+    entry = joining.entry(key, now)
+    store = joining.home.create_store(joining.ticket.ledger)
+    kept = False
+    try:
+        # Durable before it leaves: a second join from the same chain would be a fork of our own making.
+        archive = Archive(store)
+        ticket = joining.ticket
+        archive.begin(ticket.ledger, join=JoinRow(ticket.charter, ticket.anchor, list(ticket.addresses)))
+        archive.keep((entry,), sync=True)
+        knock.read_joined_untrusted(await request(knock.ask_join(entry)))
+        kept = True
+    except UnreachableError:
+        # The other side may have it: the answer can be lost. It is kept, and handed over at the next meeting.
+        kept = True
+        raise
+    finally:
+        store.close()
+        if not kept:
+            joining.home.drop_ledger(joining.ticket.ledger)
+    return entry

@@ -1,0 +1,119 @@
+"""A ledger that a command opens by itself, because no node is running.
+
+It is the node's core without a network: the same rules, the same store, the same desk. Where this device's vote alone
+is a quorum, what was signed is sealed before the command returns.
+
+Source: docs/spec/cli.md#without-a-node
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.node.archive import Archive
+
+if TYPE_CHECKING:
+    from tallystick.crypto.keys import SecretKey
+    from tallystick.node.core import NodeCore
+    from tallystick.node.home import Home
+    from tallystick.node.view import View
+
+
+
+class LocalLedger:
+    """One opened ledger."""
+
+    def __init__(self, home: Home, ledger_id: bytes, archive: Archive, now: int) -> None:
+        self._home = home
+        self._ledger_id = ledger_id
+        self.archive = archive
+        self._now = now
+        self._core: NodeCore | None = None
+
+    def core(self) -> NodeCore:
+        """The core of a node without peers, made when it is first needed: reads are quicker without."""
+        if self._core is None:
+            from tallystick.node.core import NodeCore
+            from tallystick.node.identity import read_identity, read_node_secret
+
+            ledger, loose = self.archive.load(self._ledger_id)
+            self._core = NodeCore(
+                archive=self.archive,
+                ledger=ledger,
+                node_key=read_node_secret(self._home),
+                device=read_identity(self._home).device,
+                times=self._home.read_config().sealing,
+                now=self._now,
+                loose=loose,
+            )
+            self._core.sync.addresses = self._last_addresses()
+        return self._core
+
+    def do(self, op: str, args: Mapping[str, Any], key: SecretKey | None, now: int) -> Any:
+        """Carry out an operation, as `Desk.do`."""
+        from tallystick.node.reads import READS
+
+        if op in READS:
+            return READS[op](self._view(now), dict(args))
+        from tallystick.node.desk import Desk
+
+        core = self.core()
+        desk = Desk(core)
+        if op == "seal":
+            return self._seal(now)
+        answer = desk.do(op, args, key, now)
+        self.settle(now)
+        if isinstance(answer, dict) and answer.get("entry"):
+            entry = core.intake.find(bytes.fromhex(answer["entry"]))
+            if entry is not None:
+                deal = answer.get("deal")
+                answer |= desk.status_of(entry, None if deal is None else bytes.fromhex(deal))
+        return answer
+
+    def settle(self, now: int, *, at_once: bool = False) -> None:
+        """Let a sole sealer seal what waits."""
+        core = self.core()
+        core.sealer.alone(now, at_once=at_once)
+
+    def _seal(self, now: int) -> dict[str, Any]:
+        height = self.core().ledger.head.height
+        self.settle(now, at_once=True)
+        return self.core().sealer.report(now) | {"sealed": self.core().ledger.head.height - height}
+
+    def _view(self, now: int) -> View:
+        from tallystick.node.identity import read_identity
+        from tallystick.node.view import View
+
+        device = read_identity(self._home).device
+        if self._core is not None:
+            ledger = self._core.ledger
+        else:
+            ledger, _ = self.archive.load(self._ledger_id, check_root=False)
+        me = None
+        if ledger.head.height or ledger.id in ledger.pool:
+            row = ledger.state.devices.get(device) if ledger.head.height else None
+            if row is None:
+                row = ledger.view(now).devices.get(device)
+            me = None if row is None else row.member
+        return View(ledger=ledger, archive=self.archive, now=now, me=me, device=device, node=None)
+
+    def _last_addresses(self) -> list[str]:
+        """Where this node listened last: an invitation made while it rests should still lead to it."""
+        from tallystick.node.identity import read_node_secret
+
+        return self.archive.addresses_of(read_node_secret(self._home).public)
+
+
+@contextmanager
+def open_local(home: Home, prefix: str | None, *, now: int, wait_s: float = 0.0) -> Iterator[LocalLedger]:
+    """Open a ledger of a home alone. Raises HomeError (NOT_FOUND, AMBIGUOUS, IN_USE), StoreError."""
+    ledger_id = home.choose_ledger(prefix or home.read_config().ledger)
+    store = home.open_store(ledger_id, wait_s=wait_s)
+    try:
+        archive = Archive(store)
+        archive.ledger_id()
+        yield LocalLedger(home, ledger_id, archive, now)
+    finally:
+        store.close()

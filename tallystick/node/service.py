@@ -1,0 +1,522 @@
+"""The running node: one trio loop that hands events to the core and performs its effects.
+
+Nothing is decided here. What the core wants sent is sent, what it wants verified goes to two worker threads, what the
+disk refuses makes the node read-only until there is room again.
+
+Source: ARCHITECTURE.md
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from tallystick.crypto.signatures import is_valid, self_test
+from tallystick.node import knock
+from tallystick.node.archive import Archive
+from tallystick.node.core import Event, NodeCore
+from tallystick.node.desk import Desk
+from tallystick.node.dialer import Dialer
+from tallystick.node.effects import (
+    Check,
+    Effect,
+    HangUp,
+    Pause,
+    Publish,
+    Recheck,
+    Resume,
+    Send,
+    Verified,
+    Verify,
+    Wake,
+)
+from tallystick.node.errors import ApiError, StoreError, StoreReason
+from tallystick.node.identity import KeyLockedError, read_identity, read_node_secret
+from tallystick.node.joining import UnreachableError
+from tallystick.node.net_address import peer_id, read_address_untrusted
+from tallystick.node.transport import (
+    DialError,
+    Listening,
+    PeerDown,
+    PeerKey,
+    PeerUp,
+    Resumed,
+    Transport,
+)
+from tallystick.node.view import NodeFacts, PeerFact
+
+if TYPE_CHECKING:
+    from tallystick.crypto.keys import SecretKey
+    from tallystick.node.config import Config
+    from tallystick.node.home import Home
+
+log = logging.getLogger("tallystick.node")
+
+DIAL_S: Final = 8.0
+RESUME_EVERY_S: Final = 5.0
+#: Signatures of a batch that are judged in the loop itself: handing them to a thread would take longer.
+INLINE_CHECKS_MAX: Final = 3
+THREADS: Final = 2
+#: A `sync` ends when nothing has come for so long.
+QUIET_S: Final = 0.4
+SYNC_S: Final = 20.0
+
+
+def now_ms() -> int:
+    """The clock on the wall, in ms of UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Node:
+    """A core, a transport and a desk, while they run."""
+
+    def __init__(self, home: Home, archive: Archive, transport: Transport, config: Config) -> None:
+        self.home = home
+        self.archive = archive
+        self.config = config
+        self.transport = transport
+        self.node_key = read_node_secret(home)
+        self.device = read_identity(home).device
+        self.stopping = trio.Event()
+        self.read_only: StoreError | None = None
+        self.held: SecretKey | None = None
+        """The signing key, while it is unlocked."""
+        self._held_until = 0
+        self._held_idle_ms = 0
+        self.dialer = Dialer(self.node_key.public, int.from_bytes(self.node_key.public[:8], "big"))
+        self._changed = trio.Event()
+        self._threads = trio.CapacityLimiter(THREADS)
+        self._nursery: trio.Nursery | None = None
+        self._waiting: deque[Event] = deque()
+        self.core = self._load()
+        self._learn_addresses()
+
+    def _load(self) -> NodeCore:
+        ledger, loose = self.archive.load(self.archive.ledger_id())
+        join = self.archive.join_row()
+        trusted = () if join is None else tuple(self.dialer.learn(join.addresses))
+        core = NodeCore(
+            archive=self.archive,
+            ledger=ledger,
+            node_key=self.node_key,
+            device=self.device,
+            now=now_ms(),
+            times=self.config.sealing,
+            loose=loose,
+            trusted=trusted,
+        )
+        core.sync.addresses = self.transport.addresses()
+        return core
+
+    def _learn_addresses(self) -> None:
+        for _, addresses in self.archive.peers():
+            self.dialer.learn(addresses)
+        self.dialer.learn(self.config.peers)
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run until the block is left or `stopping` is set. Raises ListenError, StoreError."""
+        self.transport.set_gate(self._gate)
+        self.transport.set_knock_handler(self._knocked)
+        async with self.transport.running(), trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._set_addresses(self.transport.addresses())
+            nursery.start_soon(self._pump)
+            nursery.start_soon(self._tick)
+            nursery.start_soon(self._dial_all)
+            nursery.start_soon(self._mend)
+            try:
+                yield
+            finally:
+                nursery.cancel_scope.cancel()
+
+    async def _pump(self) -> None:
+        async for event in self.transport.events:
+            now = now_ms()
+            match event:
+                case PeerUp(peer=peer):
+                    log.info("connected: %s at %s", peer_id(peer), event.address)
+                    self.dialer.connected(peer, now)
+                case PeerDown(peer=peer, reason=reason):
+                    log.info("disconnected: %s (%s)", peer_id(peer), reason)
+                    self.dialer.lost(peer, now)
+                    self._changed.set()
+                case Resumed():
+                    log.info("the machine slept for %d s", event.slept_ms // 1000)
+                    self.dialer.hurry()
+                    self._changed.set()
+                case Listening(addresses=addresses):
+                    self._set_addresses(addresses)
+                    self.dialer.hurry()
+                    self._changed.set()
+            self.feed(event)
+
+    def feed(self, event: Event) -> None:
+        """Hand an event to the core and do what it wants."""
+        self._waiting.append(event)
+        if len(self._waiting) > 1:
+            # Somebody further up is at it: an effect of one event may be the next one.
+            return
+        while self._waiting:
+            if self.read_only is None:
+                try:
+                    self.perform(self.core.handle(self._waiting[0], now_ms()))
+                except StoreError as error:
+                    self._disk_failed(error)
+            self._waiting.popleft()
+
+    async def _tick(self) -> None:
+        while True:
+            wait_s = max(0, self.core.wake - now_ms()) / 1000
+            self._changed = trio.Event()
+            with trio.move_on_after(min(wait_s, 1.0)):
+                await self._changed.wait()
+            self.feed(Wake())
+
+    def perform(self, effects: Sequence[Effect]) -> None:
+        """Carry out effects, in order. Nothing here blocks."""
+        transport = self.transport
+        for effect in effects:
+            match effect:
+                case Send(peer=peer, frames=frames):
+                    for frame in frames:
+                        if not transport.send(peer, frame):
+                            break
+                case Verify():
+                    self._verify(effect)
+                case Publish(data=data):
+                    transport.publish(data)
+                case HangUp(peer=peer, why=why, blame=blame):
+                    log.info("hanging up on %s: %s", peer_id(peer), why)
+                    if blame:
+                        self.dialer.blame(peer, now_ms())
+                    transport.disconnect(peer)
+                case Pause(peer=peer):
+                    transport.pause(peer)
+                case Resume(peer=peer):
+                    transport.resume(peer)
+                case Recheck():
+                    transport.recheck()
+        self._changed.set()
+
+    def _verify(self, effect: Verify) -> None:
+        if len(effect.checks) <= INLINE_CHECKS_MAX or self._nursery is None:
+            self.feed(Verified(effect.job, _judge(effect.checks)))
+        else:
+            self._nursery.start_soon(self._verify_off_loop, effect)
+
+    async def _verify_off_loop(self, effect: Verify) -> None:
+        half = len(effect.checks) // 2
+        halves: list[list[bool]] = [[], []]
+
+        async def judge(index: int, checks: list[Check]) -> None:
+            halves[index] = await trio.to_thread.run_sync(_judge, checks, limiter=self._threads)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(judge, 0, effect.checks[:half])
+            nursery.start_soon(judge, 1, effect.checks[half:])
+        self.feed(Verified(effect.job, halves[0] + halves[1]))
+
+    # -- the disk ------------------------------------------------------------------------------------------------------
+
+    def _disk_failed(self, error: StoreError) -> None:
+        """A full disk makes the node read-only until there is room; anything else ends it."""
+        if error.reason != StoreReason.DISK_FULL:
+            raise error
+        log.error("read-only: %s", error.message)
+        self.read_only = error
+        for peer in self.transport.peers():
+            self.transport.disconnect(peer)
+
+    async def _mend(self) -> None:
+        while True:
+            await trio.sleep(RESUME_EVERY_S)
+            if self.read_only is not None and self.archive.store.resume():
+                log.info("there is room on the disk again")
+                # What the core has in memory may be more than what the disk has taken.
+                self.core = self._load()
+                self.read_only = None
+                self.dialer.hurry()
+
+    # -- peers ---------------------------------------------------------------------------------------------------------
+
+    def _gate(self, peer: PeerKey) -> bool:
+        return not self.dialer.is_blamed(peer, now_ms()) and self.core.is_member(peer)
+
+    async def _knocked(self, peer: PeerKey, request: bytes) -> bytes | None:
+        if self.read_only is not None:
+            return None
+        try:
+            answer = knock.answer(self.core, peer, request, now_ms())
+            self.perform(self.core.effects())
+        except StoreError as error:
+            self._disk_failed(error)
+            return None
+        return answer
+
+    def _set_addresses(self, addresses: Sequence[str]) -> None:
+        self.core.sync.addresses = list(addresses)
+        if addresses and self.read_only is None and self.archive.addresses_of(self.node_key.public) != list(addresses):
+            self.archive.keep_addresses(self.node_key.public, list(addresses))
+
+    async def _dial_all(self) -> None:
+        while True:
+            now = now_ms()
+            if self.read_only is None:
+                for peer, addresses in self.dialer.due(now, self.transport.peers()):
+                    if self._gate(peer) and self._nursery is not None:
+                        self._nursery.start_soon(self._dial, peer, addresses)
+                    else:
+                        self.dialer.failed(peer, "not a member", now)
+            wake = self.dialer.wake(self.transport.peers())
+            wait_s = 5.0 if wake is None else max(0.05, (wake - now_ms()) / 1000)
+            await trio.sleep(min(wait_s, 5.0))
+
+    async def _dial(self, peer: PeerKey, addresses: Sequence[str]) -> None:
+        why = ""
+        for address in addresses:
+            try:
+                await self.transport.dial(address, DIAL_S)
+            except DialError as error:
+                why = str(error)
+                log.debug("dialling %s: %s", address, error)
+            else:
+                self.dialer.connected(peer, now_ms())
+                return
+        self.dialer.failed(peer, why, now_ms())
+
+    async def dial_now(self, address: str) -> None:
+        """Connect to an address a person named. Raises UnreachableError."""
+        try:
+            read_address_untrusted(address)
+            self.dialer.learn([address])
+            await self.transport.dial(address, DIAL_S)
+        except DialError as error:
+            raise UnreachableError(f"{address}: {error}") from error
+
+    async def sync(self, address: str | None = None) -> dict[str, Any]:
+        """Meet everybody who can be reached, until nothing new comes. Raises UnreachableError."""
+        before = len(self.core.ledger.pool), self.core.ledger.head.height
+        if address is not None:
+            await self.dial_now(address)
+        else:
+            self.dialer.hurry()
+            with trio.move_on_after(DIAL_S):
+                while not self._greeted():
+                    await trio.sleep(0.05)
+            if not self._greeted():
+                known = len(self.dialer.peers())
+                raise UnreachableError(f"none of {known} known peers answers" if known else "no peer is known yet")
+        with trio.move_on_after(SYNC_S):
+            quiet_since, last = trio.current_time(), self._progress()
+            while trio.current_time() - quiet_since < QUIET_S or not self._greeted():
+                await trio.sleep(0.05)
+                if (now := self._progress()) != last:
+                    quiet_since, last = trio.current_time(), now
+        core = self.core
+        return {
+            "peers": len(self._greeted()),
+            "height": core.ledger.head.height,
+            "blocks": core.ledger.head.height - before[1],
+            "pending": len(core.ledger.pool),
+        }
+
+    def _greeted(self) -> list[PeerKey]:
+        return [peer for peer, session in self.core.sync.sessions.items() if session.greeted]
+
+    def _progress(self) -> tuple[int, ...]:
+        core = self.core
+        waiting = sum(len(row.inbox) + row.batches + bool(row.blocks_asked) for row in core.sync.sessions.values())
+        behind = max((row.height for row in core.sync.sessions.values()), default=0) > core.ledger.head.height
+        # While something is on its way every look is progress, so that the quiet time does not begin.
+        moving = time.monotonic_ns() if waiting or behind else 0
+        return len(core.ledger.pool), core.ledger.head.height, core.intake.orphan_count, moving
+
+    # -- what a person asks --------------------------------------------------------------------------------------------
+
+    async def do(self, method: str, op: str, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        """Carry out an operation of the local interface. Raises NodeError."""
+        now = now_ms()
+        own = _OWN.get(op)
+        if own is not None:
+            if method != "POST":
+                raise ApiError("this operation is done with POST", reason="method", status=405)
+            return await own(self, args, key)
+        from tallystick.node.reads import READS
+
+        if (method == "GET") != (op in READS):
+            raise ApiError("GET reads, POST does", reason="method", status=405)
+        desk = Desk(self.core)
+        if op in READS:
+            return desk.do(op, args, None, now, self.facts())
+        if self.read_only is not None:
+            raise self.read_only
+        try:
+            answer = desk.do(op, args, key or self._key(now), now)
+            self.perform(self.core.effects())
+        except StoreError as error:
+            self._disk_failed(error)
+            raise
+        return answer
+
+    def _key(self, now: int) -> SecretKey | None:
+        if self.held is not None and now > self._held_until:
+            self.held = None
+        if self.held is not None:
+            self._held_until = now + self._held_idle_ms
+        return self.held
+
+    def facts(self) -> NodeFacts:
+        """What only a running node knows."""
+        core = self.core
+        sessions = core.sync.sessions
+        rows = []
+        for peer in dict.fromkeys([*sessions, *self.dialer.peers()]):
+            session = sessions.get(peer)
+            addresses = self.dialer.addresses(peer)
+            rows.append(
+                PeerFact(
+                    key=peer,
+                    member=core.member_of(peer),
+                    connected=session is not None,
+                    address=session.address if session is not None else addresses[-1] if addresses else "",
+                    seen=session.heard if session is not None else self.dialer.last_contact(peer),
+                    height=session.height if session is not None and session.greeted else None,
+                )
+            )
+        return NodeFacts(
+            peers=rows,
+            addresses=list(core.sync.addresses),
+            orphans=core.intake.orphan_count,
+            sealing=core.sealer.fact(),
+            read_only=None if self.read_only is None else self.read_only.message,
+            mute=core.sealer.muted or None,
+            seen_by=core.sync.seen_by(),
+        )
+
+    async def _op_seal(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        if self.read_only is not None:
+            raise self.read_only
+        now = now_ms()
+        height = self.core.ledger.head.height
+        self.core.sealer.hurry(now)
+        self.feed(Wake())
+        with trio.move_on_after(float(args.get("wait_s", 0) or 0)):
+            while self.core.ledger.head.height == height and self.core.sealer.is_active:
+                await trio.sleep(0.05)
+        return self.core.sealer.report(now) | {"sealed": self.core.ledger.head.height - height}
+
+    async def _op_sync(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        address = args.get("address")
+        return await self.sync(None if address is None else str(address))
+
+    async def _op_stop(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        self.stopping.set()
+        return {"stopping": True}
+
+    async def _op_unlock(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        if key is None or key.public != self.device:
+            raise KeyLockedError("the key of this device is needed", reason="wrong-key")
+        self._held_idle_ms = int(args.get("idle_ms") or self.config.unlock_ms)
+        self.held = key
+        self._held_until = now_ms() + self._held_idle_ms
+        return {"unlocked": True, "until": self._held_until}
+
+    async def _op_lock(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        self.held = None
+        return {"unlocked": False}
+
+
+_OWN: Final = {
+    "seal": Node._op_seal,
+    "sync": Node._op_sync,
+    "stop": Node._op_stop,
+    "unlock": Node._op_unlock,
+    "lock": Node._op_lock,
+}
+
+
+def _judge(checks: Sequence[Check]) -> list[bool]:
+    return [is_valid(key, message, signature) for key, message, signature in checks]
+
+
+@asynccontextmanager
+async def open_node(
+    home: Home, prefix: str | None, *, listen: Sequence[str] | None = None, peers: Sequence[str] = ()
+) -> AsyncIterator[Node]:
+    """Open a ledger with its transport and run it. Raises HomeError, StoreError, ListenError, SignatureError."""
+    from dataclasses import replace
+
+    from tallystick.node.transport_libp2p import Libp2pTransport
+
+    self_test()
+    config = home.read_config()
+    config = replace(config, listen=tuple(listen or config.listen), peers=(*config.peers, *peers))
+    lock = home.lock_run()
+    try:
+        store = home.open_store(home.choose_ledger(prefix or config.ledger), wait_s=5.0)
+        try:
+            transport = Libp2pTransport(home.read_node_key(), listen=config.listen, announce=config.announce)
+            node = Node(home, Archive(store), transport, config)
+            async with node.running():
+                yield node
+        finally:
+            store.close()
+    finally:
+        lock.release()
+
+
+async def run_node(
+    home: Home,
+    prefix: str | None,
+    *,
+    listen: Sequence[str] | None = None,
+    peers: Sequence[str] = (),
+    ready: Any = None,
+) -> None:
+    """Run a node with its local interface until SIGINT, SIGTERM or `tally stop`. `ready(node)` is called once."""
+    from tallystick.node import api
+
+    async with open_node(home, prefix, listen=listen, peers=peers) as node:
+        path = home.socket_path()
+        listener = api.open_socket(path)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(api.serve, listener, node.do)
+                nursery.start_soon(_until_signal, node.stopping)
+                if ready is not None:
+                    ready(node)
+                log.info("node %s runs", peer_id(node.node_key.public))
+                await node.stopping.wait()
+                # The answer to `stop` is still on its way.
+                await trio.sleep(0.05)
+                nursery.cancel_scope.cancel()
+        finally:
+            path.unlink(missing_ok=True)
+            listener.close()
+    log.info("stopped")
+
+
+async def _until_signal(stopping: trio.Event) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.info("stopping on %s", signal.Signals(number).name)
+            stopping.set()
+            return
+
+
+async def sync_once(home: Home, prefix: str | None, address: str | None) -> dict[str, Any]:
+    """Without a running node: meet the others once, and return. Raises UnreachableError, HomeError, StoreError."""
+    async with open_node(home, prefix, listen=("/ip4/127.0.0.1/tcp/0",)) as node:
+        return await node.sync(address)
+
+
