@@ -1,7 +1,7 @@
 """The end of a block: removals, outcomes and changes of who seals, in one fixed order.
 
-(1) device freezes and revocations, (5) sealer changes, then rows that have faded. Steps (2) to (4) and (6) of the
-design (leaves, proposals, electorates, a new charter) have their places between, and come with their kinds.
+(1) device freezes and revocations, (2) leaves, (3) outcomes of proposals, (4) electorates of the proposals that this
+block has sealed, (5) sealer changes, (6) a new charter, then rows that have faded.
 
 Source: docs/spec/charter.md#boundary
 """
@@ -9,29 +9,46 @@ Source: docs/spec/charter.md#boundary
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from tallystick.protocol.act import Act, Context, Posting
+from tallystick.protocol.departure import depart
 from tallystick.protocol.sealers import change_sealers
 
 if TYPE_CHECKING:
-    from tallystick.protocol.act import Act
+    from tallystick.protocol.state import State
 
 
-def run_boundary(act: Act, authors: AbstractSet[bytes], stale_ms: int) -> None:
+class Outcome(NamedTuple):
+    """Something that took effect at the end of a block, and what it moved."""
+
+    what: str
+    ref: bytes
+    postings: tuple[Posting, ...]
+
+
+def run_boundary(state: State, context: Context, authors: AbstractSet[bytes], stale_ms: int) -> list[Outcome]:
     """Close the block. `authors` are the members with an entry in it, void or not."""
-    state = act.state
     asked = [state.boundary[number] for number in range(len(state.boundary))]
     for number in range(len(asked)):
         state.boundary.delete(number)
+    outcomes: list[Outcome] = []
     for what, ref in asked:
         if what == "freeze":
             device = state.devices.get(ref)
             if device is not None and device.status == "active":
                 state.devices.set(ref, msgspec.structs.replace(device, status="frozen"))
+    for what, ref in asked:
+        if what == "leave":
+            act = Act(state, context, context.time, ref)
+            depart(act, ref, good=True)
+            outcomes.append(Outcome(what, ref, tuple(act.postings)))
+    act = Act(state, context, context.time, context.ledger)
     change_sealers(act, authors)
     fade(act, stale_ms)
+    return outcomes
 
 
 def fade(act: Act, stale_ms: int) -> None:

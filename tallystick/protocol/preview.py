@@ -98,11 +98,12 @@ class Preview:
         fold = self._fold
         if fold is None:
             return self.state.rows()
-        mark = self.state.mark()
+        mark, ticks = self.state.mark(), len(fold.ticks)
         fold.results = self.results()
         fold.finish()
         rows = self.state.rows()
         self.state.rollback(mark)
+        del fold.ticks[ticks:]
         return rows
 
     def _fold_in(self) -> None:

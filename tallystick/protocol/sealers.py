@@ -37,11 +37,18 @@ def change_sealers(act: Act, authors: AbstractSet[bytes]) -> None:
             # A request of somebody who has gone is nobody's.
             if _must_go(act, row):
                 state.sealers.delete(number)
-        elif _must_go(act, row) and count > 1 and (room or _is_convicted(state, row)):
-            if row.status != "benched":
-                count -= 1
-                room = max(0, room - 1)
+        elif row.status == "benched":
+            if _must_go(act, row):
+                state.sealers.delete(number)
+        elif count > 1 and _must_go(act, row) and (room or _is_convicted(state, row)):
+            count -= 1
+            room = max(0, room - 1)
             state.sealers.delete(number)
+        elif count > 1 and room and is_away(state.members[row.member], act.context.time):
+            # It keeps its place, and has it again when it is back.
+            count -= 1
+            room -= 1
+            state.sealers.set(number, msgspec.structs.replace(row, status="benched"))
     count, room = _bring_back(act, authors, count, room)
     for number, row in sorted(state.sealers.items()):
         if room and row.status == "requested" and count < SEALERS_MAX and is_agreed(act, row):
@@ -82,7 +89,6 @@ def _must_go(act: Act, row: Sealer) -> bool:
         row.status == "leaving"
         or member.status != "active"
         or member.standing != "partner"
-        or is_away(member, act.context.time)
         or device is None
         or device.status != "active"
         or _is_convicted(act.state, row)
@@ -91,6 +97,8 @@ def _must_go(act: Act, row: Sealer) -> bool:
 
 def _bring_back(act: Act, authors: AbstractSet[bytes], count: int, room: int) -> tuple[int, int]:
     for number, row in sorted(act.state.sealers.items()):
+        if is_away(act.state.members[row.member], act.context.time):
+            continue
         if row.status == "benched" and row.member in authors and count < SEALERS_MAX:
             act.state.sealers.set(number, msgspec.structs.replace(row, status="active"))
             count += 1

@@ -40,9 +40,9 @@ def check_structure(entry: Entry, ledger: bytes, pool: Pool, history: History, h
     for ref in body.refs():
         if ref not in parents:
             raise EntryError(Reason.NOT_LINKED, ref.hex()[:8])
-    if entry.seq == 0 and not body.INTRODUCES:
+    if entry.seq == 0 and not body.introduces():
         raise EntryError(Reason.UNKNOWN_DEVICE, "the first entry of a device introduces it")
-    if entry.seq > 0 and body.INTRODUCES:
+    if entry.seq > 0 and body.introduces():
         raise EntryError(Reason.UNKNOWN_DEVICE, "only the first entry of a device introduces it")
     if missing := pool.missing(parents):
         return Waiting(tuple(missing), 0)

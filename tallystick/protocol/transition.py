@@ -42,7 +42,7 @@ class Result(NamedTuple):
 
 
 class TickResult(NamedTuple):
-    """What one tick did."""
+    """What one tick did, or one outcome at the end of the block; outcomes come last, numbered from 0."""
 
     time: int
     number: int
@@ -83,9 +83,9 @@ class Fold:
     def finish(self) -> None:
         """The rest of the ticks up to the block time, then the boundary."""
         self.run_ticks(self.context.time)
-        act = Act(self.state, self.context, self.context.time, self.context.ledger)
         authors = {result.author for result in self.results}
-        run_boundary(act, authors, STALE_MS)
+        for number, outcome in enumerate(run_boundary(self.state, self.context, authors, STALE_MS)):
+            self.ticks.append(TickResult(self.context.time, number, *outcome))
 
     def _apply(self, entry: Entry, body: Body, at: int) -> Result:
         state = self.state
@@ -118,7 +118,7 @@ class Fold:
             if at < self.context.time_prev - STALE_MS:
                 raise EntryError(Reason.STALE)
             if author is None or device is None:
-                if not body.INTRODUCES:
+                if not body.introduces():
                     raise EntryError(Reason.UNKNOWN_DEVICE)
             else:
                 _check_author(author, device, body, at)

@@ -35,7 +35,7 @@ class Admit(Body, frozen=True, kw_only=True):
 
     def apply(self, act: Act) -> None:
         member = act.state.members.get(self.member)
-        if member is None or member.status in ("departed", "refused"):
+        if member is None or member.status == "refused" or (member.status == "departed" and not member.again):
             raise EntryError(Reason.NOT_FOUND, "nobody has applied with this id")
         did = False
         if self._can_be_vouched_for(member) and act.author_id not in member.vouches:
@@ -49,31 +49,42 @@ class Admit(Body, frozen=True, kw_only=True):
         act.state.members.set(self.member, member)
 
     def _can_be_vouched_for(self, member: Member) -> bool:
-        return member.status == "applicant" or (member.status == "active" and member.standing == "contributor")
+        if member.status == "active":
+            return member.standing == "contributor"
+        return True
 
     def _vouch(self, act: Act, member: Member) -> Member:
         state = act.state
         vouches = (*member.vouches, act.author_id)
         if len(vouches) < sponsors_needed(act.charter, state, act.at):
             return msgspec.structs.replace(member, vouches=vouches)
-        if member.status == "active":
-            self._meet(act)
-            return msgspec.structs.replace(member, standing="partner", vouches=())
-        if member.standing == "partner":
+        standing = "partner" if member.status == "active" else member.again or member.standing
+        if standing == "partner":
             most = act.charter.membership.max_partners
             if most and partner_count(act) >= most:
                 raise EntryError(Reason.LEDGER_FULL, f"at most {most} partners")
+            self._meet(act)
+        if member.status == "active":
+            return msgspec.structs.replace(member, standing="partner", vouches=())
         new_ledger = act.at < state.founding.time + PROBATION_FREE_MS
         probation = 0 if new_ledger else act.charter.membership.probation
+        # Who comes back joined long ago: the lots that it kept go on counting from that day.
+        since = member.since if member.again else act.at
         member = msgspec.structs.replace(
-            member, status="active", since=act.at, probation_until=act.at + probation, vouches=()
+            member,
+            standing=standing,
+            status="active",
+            since=since,
+            probation_until=act.at + probation,
+            departed=0,
+            leaver="",
+            again="",
+            vouches=(),
         )
         state.members.set(self.member, member)
-        if member.standing == "partner":
-            self._meet(act)
-        if member.standing != "observer":
+        if standing != "observer":
             grant_start(act, self.member)
-        return member
+        return state.members[self.member]
 
     def _meet(self, act: Act) -> None:
         """A second partner has joined, once and for all (charter, meaning 3)."""

@@ -48,8 +48,12 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     #: Whether a device with the scope `work` may sign it.
     WORK_SCOPE: ClassVar[bool] = False
 
-    #: Whether it introduces a device that the ledger does not know yet.
+    #: Whether entries of this kind introduce a device that the ledger does not know yet.
     INTRODUCES: ClassVar[bool] = False
+
+    def introduces(self) -> bool:
+        """Whether this one does."""
+        return self.INTRODUCES
 
     def refs(self) -> tuple[bytes, ...]:
         """Entries that this body refers to; each must be `prev` or among `links`."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
+import msgspec
+
 from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.protocol import codec, records
 from tallystick.protocol.act import POINT, Act
@@ -109,6 +111,10 @@ def enrol_keys(act: Act, member: bytes, *, device: bytes, node_key: bytes, recov
 
 def grant_start(act: Act, member: bytes) -> None:
     """Points to begin with, as far as the pool holds (charter, meaning 4)."""
+    row = act.state.members[member]
+    if row.started:
+        return
+    act.state.members.set(member, msgspec.structs.replace(row, started=True))
     start = act.charter.points.start
     amount = min(start, act.state.balance(POINT, "pool"))
     if amount:

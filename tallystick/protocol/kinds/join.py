@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
+import msgspec
+
 from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.protocol import codec
 from tallystick.protocol.act import Act
@@ -23,6 +25,7 @@ class Join(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "join"
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "observer"
     INTRODUCES: ClassVar[bool] = True
+    DEPARTED_MAY: ClassVar[bool] = True
 
     invite: Bytes32
     node_key: Bytes32
@@ -32,12 +35,18 @@ class Join(Body, frozen=True, kw_only=True):
     grant: Bytes64
     """By the invitation's key, over `grant_payload`."""
     possession: Bytes64
+    member: Bytes32 | None = None
+    """Of somebody who left and asks to come back: its old id. It signs with a device that it had, and names the keys
+    that are enrolled already."""
+
+    def introduces(self) -> bool:
+        return self.member is None
 
     def refs(self) -> tuple[bytes, ...]:
         return (self.invite,)
 
     def enrols(self) -> tuple[bytes, ...]:
-        return self.node_key, self.recovery
+        return (self.node_key, self.recovery) if self.member is None else ()
 
     def proofs(self, entry: Entry, find: Callable[[bytes], Entry | None]) -> tuple[Proof, ...]:
         invite = find(self.invite)
@@ -52,7 +61,7 @@ class Join(Body, frozen=True, kw_only=True):
     def apply(self, act: Act) -> None:
         state = act.state
         entry = act.entry
-        if entry is None or act.author is not None:
+        if entry is None or (act.author is not None and act.author.status != "departed"):
             raise EntryError(Reason.ALREADY_DONE, "this device has a member")
         invite = state.invites.get(self.invite)
         if invite is None or act.at > invite.expires:
@@ -63,6 +72,9 @@ class Join(Body, frozen=True, kw_only=True):
             state.invites.set(self.invite, InviteRow(invite.author, invite.key, invite.standing, left, invite.expires))
         else:
             state.invites.delete(self.invite)
+        if act.author is not None:
+            self._ask_again(act, act.author, invite)
+            return
         state.members.set(
             entry.id,
             Member(
@@ -76,6 +88,19 @@ class Join(Body, frozen=True, kw_only=True):
         )
         state.devices.set(entry.device, Device(entry.id, self.node_key, "all", "active", 0, entry.id, act.at))
         enrol_keys(act, entry.id, device=entry.device, node_key=self.node_key, recovery=self.recovery)
+
+    def _ask_again(self, act: Act, member: Member, invite: InviteRow) -> None:
+        """Raises EntryError: ALREADY_DONE, NOT_ALLOWED."""
+        if member.again:
+            raise EntryError(Reason.ALREADY_DONE, "its application is open")
+        device = act.device
+        if device is None or (act.author_id, device.node_key, member.recovery) != (
+            self.member,
+            self.node_key,
+            self.recovery,
+        ):
+            raise EntryError(Reason.NOT_ALLOWED, "the id or the keys of another")
+        act.state.members.set(act.author_id, msgspec.structs.replace(member, again=invite.standing, vouches=()))
 
     def _check_charter(self, act: Act, entry: Entry) -> None:
         """The charter that was read is the one in force at the block cited, or the founding one."""

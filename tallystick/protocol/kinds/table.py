@@ -11,6 +11,7 @@ from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.away import Away, Back
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.cosign import Cosign
@@ -19,10 +20,13 @@ from tallystick.protocol.kinds.endorse import Endorse
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join
+from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.offer import Offer
+from tallystick.protocol.kinds.refuse import Refuse
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.return_ import Return
 from tallystick.protocol.kinds.sealer import SealerOff, SealerOn
+from tallystick.protocol.kinds.uninvite import Uninvite
 from tallystick.protocol.kinds.withdraw import Withdraw
 
 _BODIES: Final[tuple[type[Body], ...]] = (
@@ -30,6 +34,11 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Invite,
     Join,
     Admit,
+    Refuse,
+    Uninvite,
+    Away,
+    Back,
+    Leave,
     SealerOn,
     SealerOff,
     Offer,
