@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import trio
-from libp2p.abc import INetConn, INetStream, IRawConnection, ISecureConn
+from libp2p.abc import IMuxedConn, INetConn, INetStream, IRawConnection, ISecureConn
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_new_noise_key_pair
 from libp2p.custom_types import TProtocol
@@ -30,6 +30,7 @@ from libp2p.peer.peerstore import PeerStore
 from libp2p.security.exceptions import HandshakeFailure
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.upgrader import TransportUpgrader
@@ -37,6 +38,7 @@ from multiaddr import Multiaddr
 
 from tallystick.node.net_line import TcpLine
 from tallystick.node.net_links import Link, LinkRefusedError, key_of
+from tallystick.node.net_tasks import CalmService
 from tallystick.node.transport import PeerKey, TransportLimits, UnsupportedLibraryError
 
 log = logging.getLogger("tallystick.net")
@@ -120,6 +122,14 @@ class GuardedYamux(Yamux):
                 await self.event_shutting_down.wait()
 
 
+class _OurMuxer(MuxerMultistream):
+    """Makes the muxer that was registered: the library makes its own Yamux, whatever stands in the table."""
+
+    async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
+        protocol, muxer = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        return self._annotate_connection(muxer(conn, peer_id), conn, protocol)
+
+
 class GatedNoise(NoiseTransport):
     """Noise that shows each proven peer to us before anything else runs on the connection."""
 
@@ -157,7 +167,7 @@ class _NoAutoConnector:
     def record_disconnect(self, peer_id: ID) -> None: ...
 
 
-class GuardedSwarm(Swarm):
+class GuardedSwarm(CalmService, Swarm):
     """A swarm that frees its slots, tells only us about connections, and never acts by itself."""
 
     connected: Callable[[Link, Any], None]
@@ -165,6 +175,7 @@ class GuardedSwarm(Swarm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.auto_connector = _NoAutoConnector()  # type: ignore[assignment]
+        self._ended = trio.Event()
 
     async def accept(self, line: TcpLine) -> None:
         """Serve one inbound connection to its end. Never raises."""
@@ -174,6 +185,8 @@ class GuardedSwarm(Swarm):
             log.debug("inbound connection from %s: %r", line.where, error)
         finally:
             line.abort()
+            if line.link is not None:
+                line.link.drop("the connection ended")
 
     async def _do_handle_inbound_connection(
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: Any
@@ -191,6 +204,14 @@ class GuardedSwarm(Swarm):
         if method == "connected":
             conn = args[0]
             self.connected(conn.muxed_conn.link, conn)
+        elif method == "disconnected":
+            self._ended.set()
+            self._ended = trio.Event()
+
+    async def wait_empty(self) -> None:
+        """Wait until the last connection is tidied up."""
+        while self.get_total_connections():
+            await self._ended.wait()
 
     def _schedule_auto_connect(self) -> None: ...
 
@@ -221,14 +242,17 @@ def build_host(
     own = ID.from_pubkey(keys.public_key)
     peerstore.add_key_pair(own, keys)
     muxer = type("TimedYamux", (GuardedYamux,), {"ping_every_s": limits.ping_every_s})
+    timeout_s = max(1, int(limits.session_s))
+    upgrader = TransportUpgrader(
+        secure_transports_by_protocol={NOISE: GatedNoise(seed, proven)},
+        muxer_transports_by_protocol={TProtocol(YAMUX): muxer},
+        negotiate_timeout=timeout_s,
+    )
+    upgrader.muxer_multistream = _OurMuxer({TProtocol(YAMUX): muxer}, timeout_s)
     swarm = GuardedSwarm(
         own,
         peerstore,
-        TransportUpgrader(
-            secure_transports_by_protocol={NOISE: GatedNoise(seed, proven)},
-            muxer_transports_by_protocol={TProtocol(YAMUX): muxer},
-            negotiate_timeout=max(1, int(limits.session_s)),
-        ),
+        upgrader,
         transports=[],
         retry_config=RetryConfig(max_retries=0),
         connection_config=ConnectionConfig(

@@ -27,6 +27,8 @@ class Inbox:
         self._waiting: set[PeerKey] = set()
         """The same peers, for a quick look."""
         self._paused: set[PeerKey] = set()
+        self._unread: dict[PeerKey, int] = {}
+        """What the queued frames of each peer cost; no entry for nothing."""
         self._gossip: deque[Gossip] = deque(maxlen=gossip_max)
         self._gossip_turn = False
         self._news = trio.Event()
@@ -45,6 +47,7 @@ class Inbox:
 
     def put_frame(self, frame: Frame, cost: int, taken: _Taken) -> None:
         """Queue a frame; `taken(cost)` is called when the node reads it."""
+        self._unread[frame.peer] = self._unread.get(frame.peer, 0) + cost
         self._lines.setdefault(frame.peer, deque()).append((frame, cost, taken))
         self._wake(frame.peer)
 
@@ -54,6 +57,10 @@ class Inbox:
             self.gossip_dropped += 1
         self._gossip.append(gossip)
         self._news.set()
+
+    def unread(self, peer: PeerKey) -> int:
+        """Return what the queued frames of a peer cost."""
+        return self._unread.get(peer, 0)
 
     def pause(self, peer: PeerKey) -> None:
         """Hold the events of this peer back."""
@@ -101,6 +108,9 @@ class Inbox:
                 del self._lines[peer]
             self._gossip_turn = True
             if taken is not None:
+                left = self._unread.pop(peer) - cost
+                if left:
+                    self._unread[peer] = left
                 taken(cost)
             return event
         if self._gossip:

@@ -5,12 +5,16 @@ writes to a closed socket, and has no way to close while a writer is blocked.
 """
 
 import socket
+from typing import TYPE_CHECKING
 
 import trio
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
 
 from tallystick.node.net_address import socket_where
+
+if TYPE_CHECKING:
+    from tallystick.node.net_links import Link
 
 
 class TcpLine(ReadWriteCloser):
@@ -24,6 +28,8 @@ class TcpLine(ReadWriteCloser):
         """Time of the trio clock when the last bytes arrived."""
         self.allowance: int | None = allowance
         """Bytes that may still arrive before the line is cut; None for a member, who is bounded elsewhere."""
+        self.link: Link | None = None
+        """Whose line it is, once a key is proved."""
         try:
             self._remote: tuple[str | int, ...] | None = stream.socket.getpeername()
         except OSError:

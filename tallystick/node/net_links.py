@@ -41,6 +41,7 @@ class Link:
 
     def __init__(self, *, peer: PeerKey, line: TcpLine, outbound: bool, admitted: bool) -> None:
         self.peer = peer
+        self.peer_id = ID.from_base58(peer_id(peer))
         self.line = line
         self.outbound = outbound
         self.admitted = admitted
@@ -48,11 +49,18 @@ class Link:
         self.born_at = trio.current_time()
         self.conn: SwarmConn | None = None
         self.session: Session | None = None
+        self.up = False
+        """The sync stream is open on both sides, and the node has been told."""
         self.opening = False
-        """We are opening the sync stream, or only knocking: nobody else should."""
+        """A task is opening the sync stream."""
+        self.gossiping = False
+        """It has opened its gossip stream to us."""
         self.streams = 0
+        """Inbound streams that are open."""
         self.settled = trio.Event()
         """Set when there is a sync stream, or the link is dropped."""
+        self.gone = trio.Event()
+        """Set when the link is dropped."""
         self.dropped = False
         self.on_drop: Callable[[str], None] | None = None
 
@@ -67,6 +75,7 @@ class Link:
             return
         self.dropped = True
         self.settled.set()
+        self.gone.set()
         self.line.abort()
         if self.on_drop is not None:
             self.on_drop(reason)
@@ -81,6 +90,7 @@ class Links:
         self._dropped = dropped
         self._links: dict[PeerKey, Link] = {}
         self.refused = 0
+        self._arrived = trio.Event()
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._links.values()))
@@ -106,12 +116,19 @@ class Links:
                 self.refused += 1
                 raise LinkRefusedError("too many strangers")
         if old is not None:
-            young = link.born_at - old.born_at < SAME_TIME_S
+            young = link.born_at - old.born_at < SAME_TIME_S and not old.dropped
             if old.outbound != link.outbound and young and self._dialler(old) < self._dialler(link):
                 raise LinkRefusedError("the other of two simultaneous connections is kept")
             old.drop("replaced by a newer connection")
         link.on_drop = lambda reason: self._drop(link, reason)
         self._links[link.peer] = link
+        self._arrived.set()
+        self._arrived = trio.Event()
+
+    async def arrival(self, peer: PeerKey) -> None:
+        """Wait until there is a link to this peer."""
+        while peer not in self._links:
+            await self._arrived.wait()
 
     def _dialler(self, link: Link) -> PeerKey:
         return self._own if link.outbound else link.peer

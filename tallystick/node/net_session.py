@@ -5,6 +5,7 @@ Source: docs/spec/sync.md#frames.
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -27,9 +28,22 @@ FAREWELL_S: Final = 1.0
 
 
 class Session:
-    """An open sync stream. `run` serves it to its end and then drops the link."""
+    """An open sync stream. `run` serves it to its end and then drops the link.
 
-    def __init__(self, link: Link, stream: INetStream, inbox: Inbox, limits: TransportLimits) -> None:
+    `opened` is called once, when the other side has given credit: then both sides have agreed to sync.
+    `taken` is called with the cost of each frame that the node reads, even after this session has ended.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        stream: INetStream,
+        inbox: Inbox,
+        limits: TransportLimits,
+        *,
+        opened: Callable[[], None],
+        taken: Callable[[int], None],
+    ) -> None:
         self.link = link
         self.peer = link.peer
         self._stream = stream
@@ -44,8 +58,13 @@ class Session:
         """What we may still send."""
         self._granted = 0
         """What the peer may still send."""
-        self._read = limits.inbox_bytes
+        # What earlier connections of this peer have left unread counts, or reconnecting would be a way round.
+        self._read = max(0, limits.inbox_bytes - inbox.unread(link.peer))
         """What the node has read and the peer has not been granted again."""
+        self._greeted = False
+        """The first grant is written, however small: it tells the other side that we agree."""
+        self._opened = opened
+        self._on_taken = taken
         self._work = trio.Event()
         self._closing = False
         self._done = False
@@ -112,7 +131,12 @@ class Session:
             if not data:
                 return "the other side hung up"
             for item in self._reader.feed(data):
+                if self.link.dropped:
+                    # `PeerDown` is queued already, and nothing may follow it.
+                    return "the connection ended"
                 if isinstance(item, Credit):
+                    if not self.link.up:
+                        self._opened()
                     # More than the peer can mean would be a number that grows for ever.
                     self._credit = min(self._credit + item.units, 1 << 40)
                     self._work.set()
@@ -121,15 +145,16 @@ class Session:
                 if cost > self._granted:
                     raise FramingError("it sends more than it was given credit for")
                 self._granted -= cost
-                self._inbox.put_frame(Frame(peer=self.peer, data=item), cost, self._taken)
+                self._inbox.put_frame(Frame(peer=self.peer, data=item), cost, self._on_taken)
 
-    def _taken(self, cost: int) -> None:
+    def give_back(self, cost: int) -> None:
+        """Let the peer send so much more: the node has read a frame of this cost."""
         self._read += cost
         if self._is_grant_due():
             self._work.set()
 
     def _is_grant_due(self) -> bool:
-        return self._read >= self._limits.inbox_bytes // 4
+        return not self._greeted or self._read >= self._limits.inbox_bytes // 4
 
     def _next_chunk(self) -> bytes:
         """Take as much as may be written at once."""
@@ -138,6 +163,7 @@ class Session:
             self._granted += self._read
             chunk = encode_credit(self._read)
             self._read = 0
+            self._greeted = True
         parts = [chunk]
         size = len(chunk)
         while self._outbox and (size < WRITE_BYTES):
