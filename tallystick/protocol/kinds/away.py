@@ -23,6 +23,7 @@ class Away(Body, frozen=True, kw_only=True):
     until: Moment
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: TOO_LATE."""
         member = act.state.members[act.author_id]
         if self.until <= act.at:
             raise EntryError(Reason.TOO_LATE, "until a date that has passed")
@@ -38,6 +39,7 @@ class Back(Body, frozen=True, kw_only=True):
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "observer"
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: STATE."""
         member = act.state.members[act.author_id]
         if not is_away(member, act.at):
             raise EntryError(Reason.STATE, "not away")

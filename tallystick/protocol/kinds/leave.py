@@ -20,6 +20,7 @@ class Leave(Body, frozen=True, kw_only=True):
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "observer"
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: ALREADY_DONE, TOO_EARLY, LAST_PARTNER, tried in that order."""
         leaving = frozenset(ref for what, ref in act.state.boundary.values() if what == "leave")
         if act.author_id in leaving:
             raise EntryError(Reason.ALREADY_DONE)

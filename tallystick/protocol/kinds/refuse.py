@@ -23,6 +23,7 @@ class Refuse(Body, frozen=True, kw_only=True):
         return (self.member,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: NOT_FOUND, STATE, tried in that order."""
         member = act.state.members.get(self.member)
         if member is None:
             raise EntryError(Reason.NOT_FOUND, "nobody has applied with this id")

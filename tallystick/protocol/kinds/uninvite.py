@@ -20,6 +20,7 @@ class Uninvite(Body, frozen=True, kw_only=True):
         return (self.invite,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: INVITE_CLOSED, NOT_ALLOWED, tried in that order."""
         invite = act.state.invites.get(self.invite)
         if invite is None:
             raise EntryError(Reason.INVITE_CLOSED)
