@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _encode = msgspec.msgpack.Encoder().encode
 _CACHE_ROWS: Final = 20_000
+#: Accounts that belong to a member, or to a deal (`escrow`): what touches them can be found by its id.
+_OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
 
 class SealedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -261,13 +263,9 @@ class Archive:
     @staticmethod
     def _put_outcome(puts: list[tuple[bytes, bytes]], height: int, place: int, row: OutcomeRow) -> None:
         puts.append((layout.outcome_key(height, place), _encode(row)))
-        members = {
-            account.rpartition("/")[2]
-            for posting in row.postings
-            for account in (posting[1], posting[2])
-            if account.startswith("partner/")
-        }
-        puts += [(layout.member_outcome_key(bytes.fromhex(m), height, place), b"") for m in sorted(members)]
+        accounts = {account.rpartition("/") for posting in row.postings for account in (posting[1], posting[2])}
+        owners = {owner for noun, _, owner in accounts if noun in _OWNED}
+        puts += [(layout.member_outcome_key(bytes.fromhex(owner), height, place), b"") for owner in sorted(owners)]
 
     def outcome(self, height: int, place: int) -> OutcomeRow | None:
         data = self.store.get(layout.outcome_key(height, place))
@@ -279,7 +277,7 @@ class Archive:
             yield int.from_bytes(key[1:9], "big"), int.from_bytes(key[9:13], "big"), _read_outcome(data)
 
     def outcomes_of(self, member: bytes) -> Iterator[tuple[int, int, OutcomeRow]]:
-        """(height, place, postings) of everything that touched a member, in order."""
+        """(height, place, postings) of everything that touched a member, or the escrow of a deal, in order."""
         prefix = layout.MEMBER_OUTCOME + member
         for key, _ in self.store.iterate(prefix=prefix):
             height, place = int.from_bytes(key[33:41], "big"), int.from_bytes(key[41:45], "big")

@@ -11,7 +11,7 @@
 | `S` | path | a row of the sealed state |
 | `C` | deal id | the last state of a closed deal |
 | `O` | height, place | [at, cause, what, charter version, [posting, ...]]: what an entry or tick moved |
-| `X` | member id, height, place | empty: postings that touch a member |
+| `X` | member or deal id, height, place | empty: postings that touch an account of it |
 | `V` | name | what this node has signed and seen while sealing |
 | `G` | name | the head, the log, the format |
 | `N` | node key | addresses of a peer and when they last worked |
