@@ -152,7 +152,9 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do) -> tuple[int, An
     method = request.method.decode("ascii")
     target = urlsplit(request.target.decode("ascii", "replace"))
     if not target.path.startswith(_PREFIX) or target.netloc:
-        return 404, _error("not-found", "there is nothing here; operations are below /v1/", exit_code=ExitCode.NOT_FOUND)
+        return 404, _error(
+            "not-found", "there is nothing here; operations are below /v1/", exit_code=ExitCode.NOT_FOUND
+        )
     if method not in ("GET", "POST"):
         return 405, _error("method", "GET reads, POST does", exit_code=ExitCode.USAGE)
     headers = {name.lower(): value for name, value in request.headers}

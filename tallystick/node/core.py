@@ -12,13 +12,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
+from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import messages as m
 from tallystick.node.config import SealingTimes
 from tallystick.node.effects import Effect, HangUp, Pause, Recheck, Resume, Verified, Verify, Wake
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
 from tallystick.node.messages import MessageError
-from tallystick.node.sealer import Sealer
+from tallystick.node.sealer import Sealer, row_of
 from tallystick.node.session import Session
 from tallystick.node.sync import Sync
 from tallystick.node.transport import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tallystick.protocol.assembly import Assembled
     from tallystick.protocol.block import Block
     from tallystick.protocol.entry import Entry
+    from tallystick.protocol.evidence import Evidence
     from tallystick.protocol.kinds.base import Body
     from tallystick.protocol.ledger import Ledger
     from tallystick.protocol.pool import Pending
@@ -116,7 +118,9 @@ class NodeCore:
                 self.sync.addresses = list(addresses)
             case Writable() | Wake():
                 # Whatever was refused is asked for again by the other side; nothing is kept for it here.
-                self._repair_next = min(self._repair_next, now + 1000) if isinstance(event, Writable) else self._repair_next
+                self._repair_next = (
+                    min(self._repair_next, now + 1000) if isinstance(event, Writable) else self._repair_next
+                )
             case _:
                 assert_never(event)
         if now >= self._repair_next:
@@ -346,7 +350,9 @@ class NodeCore:
         """Entries of our own device that we do not know: the key lives elsewhere too, or this is an old backup."""
         newest = max(row.entry.seq for row in added if row.entry.device == self.device)
         if newest > self.archive.store.guard.state.seq and not self.loose:
-            self.sealer.mute("entries of this device came from elsewhere: a copy of it runs, or its data are an old backup")
+            self.sealer.mute(
+                "entries of this device came from elsewhere: a copy of it runs, or its data are an old backup"
+            )
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
@@ -387,6 +393,10 @@ class NodeCore:
         log.info("block %d sealed: %d entries", self.ledger.head.height, len(entries))
         if self.on_block is not None:
             self.on_block(self.ledger.head.height)
+
+    def accused(self, evidence: Evidence) -> None:
+        """Keep the proof that a sealer has signed contradictions; whoever writes next puts it on the ledger."""
+        self.archive.keep_sealing([(b"evidence/" + tagged_hash("evidence", evidence.encode()), evidence.encode())])
 
     # -- joining -------------------------------------------------------------------------------------------------------
 
@@ -429,4 +439,3 @@ class NodeCore:
         for peer, addresses in message.peers:
             if self.is_member(peer) and not self.archive.addresses_of(peer):
                 self._remember(peer, addresses)
-

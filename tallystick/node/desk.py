@@ -48,9 +48,7 @@ class Desk:
     def view(self, now: int, node: NodeFacts | None = None) -> View:
         """What reads look at."""
         core = self._core
-        return View(
-            ledger=core.ledger, archive=core.archive, now=now, me=self._me(now), device=core.device, node=node
-        )
+        return View(ledger=core.ledger, archive=core.archive, now=now, me=self._me(now), device=core.device, node=node)
 
     def do(
         self, op: str, args: Mapping[str, Any], key: SecretKey | None, now: int, node: NodeFacts | None = None
@@ -216,5 +214,3 @@ class Desk:
                 expires=entry.body["expires"],
             )
         )
-
-

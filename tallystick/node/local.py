@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tallystick.node.archive import Archive
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tallystick.node.core import NodeCore
     from tallystick.node.home import Home
     from tallystick.node.view import View
-
 
 
 class LocalLedger:

@@ -518,5 +518,3 @@ async def sync_once(home: Home, prefix: str | None, address: str | None) -> dict
     """Without a running node: meet the others once, and return. Raises UnreachableError, HomeError, StoreError."""
     async with open_node(home, prefix, listen=("/ip4/127.0.0.1/tcp/0",)) as node:
         return await node.sync(address)
-
-

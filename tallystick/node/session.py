@@ -40,6 +40,8 @@ class Session:
     blocks_asked: int = 0
     """When blocks were last asked for; 0: none are on their way."""
     blocks_with_entries: bool = False
+    sealing_asked: int = -(2**62)
+    """When the messages of the height being sealed were last asked for."""
 
     @property
     def greeted(self) -> bool:

@@ -136,6 +136,26 @@ class Sync:
         for part in in_parts(messages):
             self.send(peer, m.Sealing(part))
 
+    def want(self, session: Session, entry_ids: Iterable[bytes], now: int) -> None:
+        """Ask for pending entries by id, and what lies below them."""
+        fresh = [
+            entry_id
+            for entry_id in entry_ids
+            if entry_id not in self._ledger.pool.entries and session.wanted.get(entry_id, -ANSWER_MS) + ANSWER_MS <= now
+        ]
+        for entry_id in fresh:
+            session.wanted[entry_id] = now
+        for start in range(0, len(fresh), _HEADS_PER_PART):
+            part = fresh[start : start + _HEADS_PER_PART]
+            # Whose they are is not known yet: the device is left open, and so is where its chain begins.
+            self.send(session.peer, m.Want([(bytes(32), 0, entry_id) for entry_id in part]))
+
+    def ask_sealing(self, session: Session, now: int) -> None:
+        """Ask for everything of the height that is being sealed."""
+        if session.sealing_asked + HEADS_MS <= now:
+            session.sealing_asked = now
+            self.send(session.peer, m.GetSealing(self._ledger.head.height + 1))
+
     def tick(self, now: int) -> None:
         """Repair what was lost: a HELLO to quiet peers, another peer for answers that do not come."""
         for session in self.sessions.values():
@@ -193,7 +213,7 @@ class Sync:
             row
             for row in found.values()
             if row.entry.seq >= floor.get(row.entry.device, 0)
-            and (row.entry.device in floor or row.entry.id not in session.known)
+            and (row.entry.device in floor or row.entry.id in asked or row.entry.id not in session.known)
         ]
         rows.sort(key=lambda row: row.level)
         for part in in_frames([row.entry for row in rows]):

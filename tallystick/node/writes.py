@@ -16,7 +16,7 @@ import msgspec
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.node.errors import ExitCode, NodeError
-from tallystick.node.moments import read_duration, read_moment
+from tallystick.node.moments import read_moment
 from tallystick.node.resolve import resolve_entry, resolve_member
 from tallystick.node.view import View
 from tallystick.protocol.deal_rules import terms_of

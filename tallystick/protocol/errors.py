@@ -98,6 +98,27 @@ class Reason(StrEnum):
     UNITS = "units"
 
 
+class BlockReason(StrEnum):
+    """Why a sealing message, a header, a certificate or a piece of evidence is refused."""
+
+    BAD_BODY = "bad-body"
+    BAD_FRONTIER = "bad-frontier"
+    BAD_READYS = "bad-readys"
+    BAD_SIGNATURE = "bad-signature"
+    BAD_TIME = "bad-time"
+    MALFORMED = "malformed"
+    NO_CONTRADICTION = "no-contradiction"
+    NOT_A_SEALER = "not-a-sealer"
+    NOT_ASCENDING = "not-ascending"
+    NOT_CANONICAL = "not-canonical"
+    NOT_PROPOSER = "not-proposer"
+    OTHER_BRANCH = "other-branch"
+    OTHER_HEIGHT = "other-height"
+    TOO_FEW = "too-few"
+    UNKNOWN_TYPE = "unknown-type"
+    WRONG_LEDGER = "wrong-ledger"
+
+
 class DecodeError(TallystickError):
     """Bytes are not the one canonical encoding of a value; `offset` is where, if that is known."""
 

@@ -1,0 +1,518 @@
+"""Sealing, from one node's side: when to ask for a block, how to make and judge one, what to write down before it is said.
+
+The vote itself is the pure machine of `protocol/consensus`, one for each height. Here its effects are carried out: what
+it signs is on disk, and in the guard beside it, before anybody hears of it.
+
+Source: docs/spec/finality.md
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tallystick.crypto.hashing import tagged_hash
+from tallystick.crypto.signatures import is_valid
+from tallystick.node.archive import BlockRow
+from tallystick.node.intake import BlameError
+from tallystick.node.view import SealingFact
+from tallystick.protocol import codec
+from tallystick.protocol.assembly import Assembled, EmptyBlockError, Missing, assemble, judge, node_keys
+from tallystick.protocol.block import Block
+from tallystick.protocol.consensus import (
+    Accuse,
+    Build,
+    Decide,
+    Effect,
+    Height,
+    Judge,
+    NeedBody,
+    Persist,
+    Send,
+    Times,
+    Verdict,
+)
+from tallystick.protocol.errors import BlockError, DecodeError
+from tallystick.protocol.proposal import ProposalBody
+from tallystick.protocol.quorum import quorum
+from tallystick.protocol.ready import Ready
+from tallystick.protocol.sealing import Status, read_sealing_untrusted
+from tallystick.protocol.signed import KeySigner
+
+if TYPE_CHECKING:
+    from tallystick.node.config import SealingTimes
+    from tallystick.node.core import NodeCore
+    from tallystick.node.transport import PeerKey
+
+log = logging.getLogger("tallystick.sealing")
+
+#: So many pending entries are sealed whatever the interval says.
+PENDING_MAX: Final = 256
+#: A clock further than this from the median of the sealers signs no READY.
+CLOCK_MS_MAX: Final = 600_000
+#: A header dated further ahead than this is not timely.
+AHEAD_MS_MAX: Final = 600_000
+#: A sole sealer that has rested for so long asks the person for the date first.
+ALONE_MS_MAX: Final = 30 * 86_400_000
+#: How long after a start somebody is waited for who might know of votes that this database does not.
+MEET_MS: Final = 10_000
+#: Messages of the height after the one being sealed that are kept.
+FUTURE_MAX: Final = 256
+#: Messages of one sealer that are taken and handed on in one height.
+MESSAGES_PER_SEALER_MAX: Final = 1024
+_RECORD: Final = b"record"
+_UNMUTED: Final = b"unmuted"
+_STEPS_ALONE_MAX: Final = 1000
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True):
+    height: int
+    record: bytes
+
+
+_read_record = msgspec.msgpack.Decoder(_Record).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Sealer:
+    """The sealing of one node's ledger."""
+
+    def __init__(self, core: NodeCore, times: SealingTimes, now: int) -> None:
+        self._core = core
+        self._times = Times(
+            propose=times.propose_ms,
+            propose_step=times.propose_step_ms,
+            vote=times.vote_ms,
+            vote_step=times.vote_step_ms,
+            cap=times.timeout_ms_max,
+            status=times.status_ms,
+            present=times.present_ms,
+            patience=times.patience_ms,
+        )
+        self._started = now
+        self._met = False
+        self.muted = ""
+        """Why this node signs nothing, in words; empty when it does."""
+        self.clock_warning = ""
+        self._height: Height | None = None
+        self._sealers: tuple[bytes, ...] = ()
+        self._assembled: dict[bytes, Assembled] = {}
+        self._to_build: tuple[int, tuple[Ready, ...]] | None = None
+        self._to_judge: dict[bytes, ProposalBody] = {}
+        self._to_decide: Decide | None = None
+        self._seen: set[bytes] = set()
+        self._per_sealer: dict[bytes, int] = {}
+        self._future: list[tuple[bytes, PeerKey]] = []
+        self._waiting_since: int | None = None
+        self._hurry = False
+        self._dirty = True
+        self._date_confirmed = False
+        if core.archive.store.is_restored:
+            self.muted = "the database is older than what this node has signed: a backup was put back"
+        self.begin(now)
+
+    # -- one height after another --------------------------------------------------------------------------------------
+
+    def begin(self, now: int) -> None:
+        """Start with the height that comes next."""
+        ledger = self._core.ledger
+        self._sealers = node_keys(ledger.sealers())
+        self._assembled.clear()
+        self._to_build, self._to_decide = None, None
+        self._to_judge.clear()
+        self._seen.clear()
+        self._per_sealer.clear()
+        self._waiting_since = None
+        self._hurry = False
+        self._dirty = True
+        self._height = None
+        if not self._sealers:
+            return
+        height = ledger.head.height + 1
+        key = self._core.node_key
+        own = KeySigner(key, ledger.id) if key.public in self._sealers and not self.muted else None
+        self._height = Height(
+            ledger=ledger.id,
+            height=height,
+            prev_id=ledger.head.block_id,
+            prev_time=ledger.head.time,
+            sealers=self._sealers,
+            own=own,
+            times=self._times,
+            record=self._load_record(height),
+            guard=self._core.archive.store.guard.state.vote,
+            now=now,
+        )
+
+    def _load_record(self, height: int) -> bytes | None:
+        data = self._core.archive.sealing(_RECORD)
+        if data is None:
+            return None
+        row = _read_record(data)
+        return row.record if row.height == height else None
+
+    def block_came(self, now: int) -> None:
+        """A block is sealed: what came early for the next height is looked at now."""
+        self.begin(now)
+        early, self._future = self._future, []
+        for data, peer in early:
+            self.receive([data], peer, now)
+
+    def mute(self, why: str) -> None:
+        """Sign nothing any more, until the person has settled it."""
+        if not self.muted:
+            log.error("mute: %s", why)
+            self._core.archive.store.guard.distrust()
+            self.muted = why
+            self.begin(self._core.now)
+
+    def greeted(self, now: int) -> None:
+        """Somebody who may know more than this database has said hello."""
+        self._met = True
+
+    # -- when ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a block is being made."""
+        return self._height is not None and bool(self._height.readys)
+
+    @property
+    def wake(self) -> int | None:
+        """When `poke` has something to do."""
+        times = [] if self._height is None or self._height.wake is None else [self._height.wake]
+        fires = self._fires_at()
+        if fires is not None and not self.is_active:
+            times.append(fires)
+        if not self._met and len(self._sealers) > 1:
+            times.append(self._started + MEET_MS)
+        return min(times, default=None)
+
+    def hurry(self, now: int) -> None:
+        """Do not wait for the interval: `tally seal`. It also confirms the date, for whoever seals alone."""
+        self._hurry = True
+        self._date_confirmed = True
+        self._dirty = True
+
+    def entries_came(self, now: int) -> None:
+        """There are new pending entries: what waited for them goes on."""
+        self._dirty = True
+        self._go_on(now)
+
+    def poke(self, now: int) -> None:
+        """Time has passed, or something has changed."""
+        height = self._height
+        if height is None:
+            if self._core.ledger.sealers():
+                self.begin(now)
+            return
+        if height.wake is not None and height.wake <= now:
+            self._perform(height.tick(now), now)
+            height = self._height
+        if height is not None and height is self._height and self._may_wish(now):
+            self._wish(height, now)
+
+    def _may_wish(self, now: int) -> bool:
+        if self.muted or self._core.alarm or self._core.node_key.public not in self._sealers:
+            return False
+        others = self._height is not None and bool(self._height.readys)
+        fires = self._fires_at()
+        if not others and (fires is None or fires > now):
+            return False
+        return self._has_met(now) and self._has_time(now)
+
+    def _has_met(self, now: int) -> bool:
+        return self._met or len(self._sealers) == 1 or now >= self._started + MEET_MS
+
+    def _has_time(self, now: int) -> bool:
+        """Whether this clock can be right."""
+        head = self._core.ledger.head
+        if len(self._sealers) == 1:
+            stale = bool(head.height) and now > head.time + ALONE_MS_MAX and not self._date_confirmed
+            self.clock_warning = (
+                "the last block is more than 30 days old: check the date, then `tally seal`" if stale else ""
+            )
+            return not stale
+        clocks = sorted(
+            [0, *(row.clock for peer, row in self._core.sync.sessions.items() if row.greeted and peer in self._sealers)]
+        )
+        off = clocks[(len(clocks) - 1) // 2]
+        is_off = abs(off) > CLOCK_MS_MAX
+        self.clock_warning = f"this clock is {abs(off) // 60_000} minutes off those of the others" if is_off else ""
+        return not is_off
+
+    def _fires_at(self) -> int | None:
+        """When the policy asks for a block: what waits is old enough, or much, or somebody is in a hurry."""
+        ledger = self._core.ledger
+        since = self._waiting_since
+        if self._dirty and since is None and len(ledger.pool):
+            since = self._waiting_since = self._core.now
+        if ledger.head.height == 0:
+            return 0 if len(ledger.pool) else None
+        order = ledger.state.due.order if not self.is_active else ()
+        due = order[0][0] if order else None
+        if since is None and due is None:
+            return None
+        if self._hurry or len(ledger.pool) >= PENDING_MAX:
+            return min(each for each in (since, due) if each is not None)
+        interval = ledger.charter.finality.interval
+        oldest = min(each for each in (since, due) if each is not None)
+        return max(oldest, ledger.head.time) + interval
+
+    def _wish(self, height: Height, now: int) -> None:
+        if not self._dirty and height.readys:
+            return
+        ledger = self._core.ledger
+        frontier = ledger.frontier(now)
+        if not height.readys:
+            # Nobody has asked yet: do not be the first for nothing, such as entries of a device that is frozen.
+            heads = [bytes(end[1]) for _, ends in frontier for end in ends]  # type: ignore[attr-defined]
+            taken, _ = ledger.select(heads, max(now, ledger.head.time + 1))
+            if not taken and not ledger.due_by(now):
+                self._waiting_since = None
+                self._dirty = False
+                return
+        self._dirty = False
+        self._perform(height.wish(codec.encode(frontier), len(ledger.pool), now), now)  # type: ignore[arg-type]
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def receive(self, messages: Sequence[bytes], peer: PeerKey, now: int) -> None:
+        """Sealing messages from a peer. Raises BlameError for what no honest peer hands on."""
+        fresh: list[bytes] = []
+        for data in messages:
+            digest = tagged_hash("seen", data)
+            if digest in self._seen:
+                continue
+            try:
+                message = read_sealing_untrusted(data)
+            except (DecodeError, BlockError) as error:
+                raise BlameError(f"sealing message: {error}") from None
+            ledger = self._core.ledger
+            if message.ledger != ledger.id:
+                raise BlameError("a sealing message of another ledger")
+            if message.height == ledger.head.height + 2 and len(self._future) < FUTURE_MAX:
+                self._future.append((data, peer))
+            if message.height != ledger.head.height + 1 or message.signer not in self._sealers:
+                continue
+            count = self._per_sealer.get(message.signer, 0)
+            if count >= MESSAGES_PER_SEALER_MAX:
+                continue
+            if not all(is_valid(*check) for check in message.checks()):
+                raise BlameError("a sealing message's signature does not hold")
+            self._per_sealer[message.signer] = count + 1
+            self._seen.add(digest)
+            fresh.append(data)
+            if message.signer == self._core.node_key.public:
+                self._check_own(message)
+            height = self._height
+            if height is not None:
+                if isinstance(message, Ready):
+                    self._dirty = self._dirty or not height.readys
+                self._perform(height.receive(message, now), now)
+        self._core.sync.broadcast(fresh, but=peer)
+
+    def _check_own(self, message: Any) -> None:
+        """A vote of ours that we do not know: the key lives elsewhere, or this database is an old backup."""
+        if isinstance(message, Ready | Status) or self._height is None or self.muted:
+            return
+        step = {"proposal": 0, "prevote": 1, "precommit": 2}[message.TYPE.value]
+        if (message.height, message.round, step) > self._core.archive.store.guard.state.vote:
+            self.mute("a vote of this node came from elsewhere: a copy of it runs, or its data are an old backup")
+
+    def messages(self) -> list[bytes]:
+        """Everything of this height, for a peer or a bundle."""
+        return [] if self._height is None else self._height.messages()
+
+    # -- what the machine wants ----------------------------------------------------------------------------------------
+
+    def _perform(self, effects: Sequence[Effect], now: int) -> None:
+        height = self._height
+        for effect in effects:
+            if self._height is not height:
+                # A block was decided: what is left belongs to the height before.
+                return
+            match effect:
+                case Persist():
+                    self._persist(effect)
+                case Send(message=message):
+                    self._seen.add(tagged_hash("seen", message))
+                    self._core.sync.broadcast([message])
+                case Build(round=round_, readys=readys):
+                    self._to_build = (round_, tuple(readys))
+                    self._go_on(now)
+                case Judge(block_id=block_id, body=body):
+                    self._to_judge[block_id] = body
+                    self._go_on(now)
+                case NeedBody():
+                    self._ask(now)
+                case Decide():
+                    self._to_decide = effect
+                    self._go_on(now)
+                case Accuse(evidence=evidence):
+                    log.error("a sealer has signed a contradiction")
+                    self._core.accused(evidence)
+
+    def _persist(self, effect: Persist) -> None:
+        store = self._core.archive.store
+        assert self._height is not None
+        row = _Record(self._core.ledger.head.height + 1, effect.record)
+        # One synced batch; it also makes durable everything that was written before it, such as a block's entries.
+        self._core.archive.keep_sealing([(_RECORD, _encode(row))])
+        if effect.guard is not None:
+            store.guard.raise_to(vote=effect.guard)
+
+    def _go_on(self, now: int) -> None:
+        """Build, judge and decide what can be built, judged and decided with what is here."""
+        height = self._height
+        if height is None:
+            return
+        if self._to_build is not None:
+            self._build(height, now)
+        for block_id, body in list(self._to_judge.items()):
+            if self._height is height and block_id in self._to_judge:
+                self._judge(height, block_id, body, now)
+        if self._height is height and self._to_decide is not None:
+            self._decide(self._to_decide, now)
+
+    def _build(self, height: Height, now: int) -> None:
+        assert self._to_build is not None
+        round_, readys = self._to_build
+        # A newer READY of the same sealer says more than the one we were asked about.
+        newest = {ready.signer: ready for ready in readys} | dict(height.readys)
+        ready_list = [newest[key] for key in self._sealers if key in newest]
+        ledger = self._core.ledger
+        known = [row for row in ready_list if not ledger.pool.closure(row.heads())[1]]
+        if len(known) < len(ready_list):
+            self._want([head for row in ready_list for head in row.heads()], now)
+            if len(known) < quorum(len(self._sealers)):
+                return
+        self._to_build = None
+        try:
+            made = assemble(
+                ledger, known, proposer=self._sealers.index(self._core.node_key.public), round_created=round_
+            )
+        except EmptyBlockError:
+            made = None
+        if made is None or isinstance(made, Missing):
+            self._perform(height.built(round_, None, now), now)
+            return
+        self._keep(made)
+        self._perform(height.built(round_, ProposalBody(header=made.header, readys=tuple(known)), now), now)
+
+    def _judge(self, height: Height, block_id: bytes, body: ProposalBody, now: int) -> None:
+        made = self._assembled.get(block_id)
+        if made is None:
+            try:
+                fresh = judge(self._core.ledger, body)
+            except BlockError as error:
+                log.warning("block %s refused: %s", block_id.hex()[:8], error)
+                del self._to_judge[block_id]
+                self._perform(height.judged(block_id, Verdict.INVALID, now), now)
+                return
+            if isinstance(fresh, Missing):
+                self._want(fresh.entry_ids, now)
+                return
+            self._keep(fresh)
+            made = fresh
+        del self._to_judge[block_id]
+        timely = made.header.time <= now + AHEAD_MS_MAX
+        self._perform(height.judged(block_id, Verdict.VALID if timely else Verdict.NOT_TIMELY, now), now)
+
+    def _keep(self, made: Assembled) -> None:
+        if len(self._assembled) >= 8:
+            del self._assembled[next(iter(self._assembled))]
+        self._assembled[made.block_id] = made
+
+    def _decide(self, decision: Decide, now: int) -> None:
+        made = self._assembled.get(decision.block_id)
+        if made is None:
+            fresh = judge(self._core.ledger, decision.body)
+            if isinstance(fresh, Missing):
+                self._want(fresh.entry_ids, now)
+                return
+            made = fresh
+        self._to_decide = None
+        block = Block(
+            header=made.header,
+            certificate=decision.certificate,
+            readys=decision.body.readys,
+            entry_ids=made.entry_ids,
+        )
+        self._core.seal(block, made)
+
+    def _want(self, entry_ids: Sequence[bytes], now: int) -> None:
+        """Ask the peers for entries that a block needs."""
+        for session in self._core.sync.sessions.values():
+            if session.greeted:
+                self._core.sync.want(session, entry_ids, now)
+
+    def _ask(self, now: int) -> None:
+        for session in self._core.sync.sessions.values():
+            if session.greeted and session.height == self._core.ledger.head.height:
+                self._core.sync.ask_sealing(session, now)
+
+    # -- alone ---------------------------------------------------------------------------------------------------------
+
+    def alone(self, now: int, *, at_once: bool = False) -> None:
+        """Without a network: seal all that waits, if this device's vote alone is a quorum."""
+        self._core.now = now
+        if self._sealers and self._sealers != (self._core.node_key.public,):
+            if at_once:
+                self.hurry(now)
+                self.poke(now)
+            return
+        for _ in range(_STEPS_ALONE_MAX):
+            head = self._core.ledger.head
+            if at_once or now <= head.time + ALONE_MS_MAX:
+                self.hurry(now)
+            self.poke(now)
+            if self._core.ledger.head is head or not len(self._core.ledger.pool):
+                break
+        self._core.effects()
+
+    # -- words ---------------------------------------------------------------------------------------------------------
+
+    def waits_for(self, now: int) -> list[str]:
+        """Members (hex) one or more of whom must be heard before anything is sealed; empty for a sole sealer."""
+        ledger = self._core.ledger
+        rows = ledger.sealers()
+        if quorum(len(rows)) <= 1:
+            return []
+        return [row.member.hex() for row in rows if row.node_key != self._core.node_key.public]
+
+    def fact(self) -> SealingFact | None:
+        """Where the vote stands."""
+        height = self._height
+        if height is None:
+            return None
+        return SealingFact(
+            height=height.height,
+            round=height.round,
+            step=height.step_name,
+            ready=tuple(height.readys),
+            voted=tuple(height.voted),
+        )
+
+    def report(self, now: int) -> dict[str, Any]:
+        """The same for `tally seal`."""
+        fact = self.fact()
+        head = self._core.ledger.head
+        return {
+            "height": head.height,
+            "pending": len(self._core.ledger.pool),
+            "round": -1 if fact is None else fact.round,
+            "ready": 0 if fact is None else len(fact.ready),
+            "quorum": quorum(len(self._sealers)),
+            "waits_for": self.waits_for(now),
+            "warning": self.muted or self.clock_warning or None,
+        }
+
+
+def row_of(block: Block) -> BlockRow:
+    """A block as it is stored."""
+    header, certificate, readys, entry_ids = block.wire()
+    return BlockRow(header, certificate, readys, entry_ids)
