@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tallystick.protocol import deal_rules, lots
+from tallystick.protocol import claims, deal_rules, lots
 from tallystick.protocol.act import POINT
 from tallystick.protocol.deal_sweep import cancel_undelivered
 from tallystick.protocol.membership import is_active
@@ -42,6 +42,7 @@ def depart(act: Act, member_id: bytes, *, good: bool) -> None:
             deal_rules.put_offer(act, offer_id, msgspec.structs.replace(offer, withdrawn=True))
     # First the deals: what returns to the member is judged with everything else that it holds.
     cancel_undelivered(act, member_id)
+    claims.lapse_all(act, member_id)
     path = "leaver.good" if good else "leaver.bad"
     lost = lots.depart(act, member_id, good=good)
     act.post(POINT, account_of(member_id), "pool", lost, path, f"{lost} not kept")

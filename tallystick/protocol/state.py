@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from tallystick.protocol import records, records_deal, records_governance
+from tallystick.protocol import records, records_deal, records_governance, records_money
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -227,6 +227,27 @@ class OfferTable(FadingTable[bytes, records_deal.Offer]):
         self._sides.remove(row.step, (row.author,), key)
 
 
+class CorrectionTable(Table[bytes, records_money.Correction]):
+    """Corrections that wait, and which one is about an entry: there is never more than one."""
+
+    __slots__ = ("_by_target",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._by_target: dict[bytes, bytes] = {}
+
+    def of(self, target: bytes) -> bytes | None:
+        """Id of the correction of an entry that waits, or None."""
+        return self._by_target.get(target)
+
+    def _put(self, key: bytes, row: records_money.Correction) -> None:
+        self._by_target[row.target] = key
+        self.rows[key] = row
+
+    def _drop(self, key: bytes) -> None:
+        del self._by_target[self.rows.pop(key).target]
+
+
 def _offer_until(offer: records_deal.Offer) -> int:
     """When an offer stops to matter: never while a deal of it is open."""
     if offer.deals:
@@ -245,6 +266,15 @@ def _pair_text(key: tuple[int, int]) -> str:
 def _text_pair(text: str) -> tuple[int, int]:
     time, number = text.split("/")
     return int(time), int(number)
+
+
+def _report_text(key: tuple[int, bytes]) -> str:
+    return f"{key[0]}/{key[1].hex()}"
+
+
+def _text_report(text: str) -> tuple[int, bytes]:
+    time, who = text.split("/")
+    return int(time), bytes.fromhex(who)
 
 
 def _count_text(key: tuple[str, int, str]) -> str:
@@ -279,6 +309,13 @@ class State:
         self.offers = OfferTable("offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=_offer_until)
         self.deals = DealTable("deal", self.journal, records_deal.Deal, _hex, bytes.fromhex)
         self.draws: Table[bytes, records_deal.Draw] = self._table("draw", records_deal.Draw, by_id)
+        self.claims: Table[bytes, records_money.Claim] = self._table("claim", records_money.Claim, by_id)
+        self.money: Table[bytes, records_money.Money] = self._table("money", records_money.Money, by_id)
+        self.corrections = CorrectionTable("correction", self.journal, records_money.Correction, _hex, bytes.fromhex)
+        self.duties: Table[str, records_money.Duty] = self._table("duty", records_money.Duty, one)
+        self.reports: Table[tuple[int, bytes], records_money.Report] = Table(
+            "report", self.journal, records_money.Report, _report_text, _text_report
+        )
         self.counts: FadingTable[tuple[str, int, str], records.Count] = FadingTable(
             "count", self.journal, records.Count, _count_text, _text_count, until=lambda row: row.until
         )

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.boundary import run_boundary
-from tallystick.protocol.deal_ticks import TICKS
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS, is_full_partner, is_suspended
 from tallystick.protocol.records import Device, Fork, Member
+from tallystick.protocol.ticks import TICKS
 
 if TYPE_CHECKING:
     from tallystick.protocol.entry import Entry

@@ -11,9 +11,11 @@ from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.attest import Attest
 from tallystick.protocol.kinds.away import Away, Back
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.cancel import Cancel
+from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.endorse import Endorse
@@ -51,6 +53,8 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Reject,
     Cancel,
     Cosign,
+    Claim,
+    Attest,
 )
 
 KINDS: Final[Mapping[str, type[Body]]] = {body.KIND: body for body in _BODIES}

@@ -1,0 +1,16 @@
+"""Everything that can fall due by itself, in one table. A tick never raises.
+
+Source: docs/spec/charter.md#time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from tallystick.protocol import claims, deal_ticks
+
+if TYPE_CHECKING:
+    from tallystick.protocol.act import TickRule
+
+TICKS: Final[Mapping[str, TickRule]] = {**deal_ticks.TICKS, **claims.TICKS}
