@@ -201,7 +201,7 @@ def _read_object(text: str) -> dict[str, Any]:
 
     value = json.loads(text or "{}", object_pairs_hook=no_twins, parse_constant=no_constant)
     if not isinstance(value, dict):
-        raise ValueError("not an object")
+        raise ValueError("not an object")  # noqa: TRY004 - every fault of the text is one and the same error here
     return value
 
 

@@ -1,4 +1,4 @@
-"""The node as a machine: events and the time go in, effects come out. It touches no socket and no clock, only its store.
+"""The node as a machine: events and the time go in, effects come out. It touches no socket, no clock, only its store.
 
 A frame becomes a message; entries are decoded, verified off the loop, added, stored and handed on; sealing messages go
 to the sealing driver; a decided block is stored with all that follows from it before anybody hears of it.

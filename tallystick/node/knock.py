@@ -73,7 +73,7 @@ def read_joined_untrusted(response: bytes) -> None:
         case ["refused", str(reason), str(detail)]:
             raise InvitationError(
                 f"the other node refused the join: {reason[:64]}{f' ({detail[:200]})' if detail else ''}",
-                reason=reason if reason in Reason else "invitation-refused",
+                reason=reason if reason in set(Reason) else "invitation-refused",
                 hint="ask for a new invitation",
             )
     raise InvitationError("the other node's answer cannot be read", reason="peer")

@@ -153,7 +153,8 @@ class Bye(Message, frozen=True):
 
 
 _KINDS: Final[dict[str, type[Message]]] = {
-    cls.NAME: cls for cls in (Hello, Heads, Want, Entries, New, GetBlocks, Block, BlocksEnd, Sealing, GetSealing, Peers, Bye)
+    cls.NAME: cls
+    for cls in (Hello, Heads, Want, Entries, New, GetBlocks, Block, BlocksEnd, Sealing, GetSealing, Peers, Bye)
 }
 
 

@@ -1,4 +1,4 @@
-"""Sealing, from one node's side: when to ask for a block, how to make and judge one, what to write down before it is said.
+"""Sealing, from one node's side: when to ask for a block, how to make and judge one, what is written down first.
 
 The vote itself is the pure machine of `protocol/consensus`, one for each height. Here its effects are carried out: what
 it signs is on disk, and in the guard beside it, before anybody hears of it.

@@ -12,12 +12,13 @@ import logging
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid, self_test
 from tallystick.node import knock
 from tallystick.node.archive import Archive
@@ -92,6 +93,7 @@ class Node:
         self._held_idle_ms = 0
         self.dialer = Dialer(self.node_key.public, int.from_bytes(self.node_key.public[:8], "big"))
         self._changed = trio.Event()
+        self._stirred = trio.Event()
         self._threads = trio.CapacityLimiter(THREADS)
         self._nursery: trio.Nursery | None = None
         self._waiting: deque[Event] = deque()
@@ -182,6 +184,11 @@ class Node:
                 await self._changed.wait()
             self.feed(Wake())
 
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so; it is looked at after every change."""
+        while not is_so():
+            await self._stirred.wait()
+
     def perform(self, effects: Sequence[Effect]) -> None:
         """Carry out effects, in order. Nothing here blocks."""
         transport = self.transport
@@ -207,6 +214,8 @@ class Node:
                 case Recheck():
                     transport.recheck()
         self._changed.set()
+        self._stirred.set()
+        self._stirred = trio.Event()
 
     def _verify(self, effect: Verify) -> None:
         if len(effect.checks) <= INLINE_CHECKS_MAX or self._nursery is None:
@@ -311,8 +320,7 @@ class Node:
         else:
             self.dialer.hurry()
             with trio.move_on_after(DIAL_S):
-                while not self._greeted():
-                    await trio.sleep(0.05)
+                await self._until(lambda: bool(self._greeted()))
             if not self._greeted():
                 known = len(self.dialer.peers())
                 raise UnreachableError(f"none of {known} known peers answers" if known else "no peer is known yet")
@@ -411,8 +419,8 @@ class Node:
         self.core.sealer.hurry(now)
         self.feed(Wake())
         with trio.move_on_after(float(args.get("wait_s", 0) or 0)):
-            while self.core.ledger.head.height == height and self.core.sealer.is_active:
-                await trio.sleep(0.05)
+            core = self.core
+            await self._until(lambda: core.ledger.head.height > height or not core.sealer.is_active)
         return self.core.sealer.report(now) | {"sealed": self.core.ledger.head.height - height}
 
     async def _op_sync(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
@@ -465,8 +473,12 @@ async def open_node(
     try:
         store = home.open_store(home.choose_ledger(prefix or config.ledger), wait_s=5.0)
         try:
-            transport = Libp2pTransport(home.read_node_key(), listen=config.listen, announce=config.announce)
-            node = Node(home, Archive(store), transport, config)
+            archive = Archive(store)
+            topic = tagged_hash("gossip", archive.ledger_id()).hex()[:32]
+            transport = Libp2pTransport(
+                home.read_node_key(), listen=config.listen, announce=config.announce, topic=topic
+            )
+            node = Node(home, archive, transport, config)
             async with node.running():
                 yield node
         finally:

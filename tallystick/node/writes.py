@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -242,6 +242,6 @@ WRITES: Final[Mapping[str, Write]] = {
 def read_args(kind: type[Args], args: Mapping[str, Any]) -> Args:
     """Typed arguments. Raises ArgumentError with what is wrong."""
     try:
-        return cast("Args", msgspec.convert({k: v for k, v in args.items() if v is not None}, kind, strict=True))
+        return msgspec.convert({name: value for name, value in args.items() if value is not None}, kind, strict=True)
     except msgspec.ValidationError as error:
         raise ArgumentError(str(error)) from None
