@@ -1,0 +1,146 @@
+"""The commands by name, and click around them.
+
+A command's module is imported when the command is asked for. Adding one: its name in `SECTIONS`, and its definition in
+that module (`write` makes most of them in a few lines).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from tallystick import __version__
+from tallystick.cli.command import OPTIONS_NOTE, global_options
+from tallystick.cli.errors import UsageError
+
+#: Title -> command -> the module that defines it, in the order of the help.
+SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Start": {"init": "start", "found": "start", "join": "start", "charter": "charter", "demo": "care"},
+    "Market": {"offers": "read", "offer": "market", "withdraw": "market", "accept": "market"},
+    "Deals": {
+        "deals": "read",
+        "deliver": "deals",
+        "return": "deals",
+        "approve": "deals",
+        "reject": "deals",
+        "cancel": "deals",
+        "cosign": "deals",
+    },
+    "Points": {"points": "read", "explain": "read"},
+    "People": {
+        "partners": "read",
+        "invite": "people",
+        "uninvite": "people",
+        "admit": "people",
+        "refuse": "people",
+        "sealer": "people",
+    },
+    "Ledger": {
+        "status": "read",
+        "inbox": "read",
+        "log": "read",
+        "show": "read",
+        "blocks": "read",
+        "seal": "network",
+    },
+    "Network": {"node": "network", "peers": "read", "sync": "network"},
+    "Care": {"verify": "care", "doctor": "care", "unlock": "start", "lock": "start"},
+}
+
+MODULES: Final[Mapping[str, str]] = {name: module for section in SECTIONS.values() for name, module in section.items()}
+
+
+class Tally(click.Group):
+    """The top of the tree: finds commands in their modules, and guesses what a misspelt one meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return find_command(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and find_command(args[0]) is None:
+            raise unknown_command(args[0], MODULES)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in SECTIONS.items():
+            rows = [(name, command.get_short_help_str(70)) for name in section if (command := find_command(name))]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def find_command(name: str) -> click.Command | None:
+    """The command of this name, its module imported."""
+    module = MODULES.get(name)
+    if module is None:
+        return None
+    found = vars(import_module(f"tallystick.cli.commands.{module}")).values()
+    return next((each for each in found if isinstance(each, click.Command) and each.name == name), None)
+
+
+def unknown_command(name: str, known: Sequence[str] | Mapping[str, Any], group: str = "tally") -> UsageError:
+    """What to say of a command that is none."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(known), n=3, cutoff=0.6)
+    hint = "did you mean " + " or ".join(f"`{group} {each}`" for each in close) + "?" if close else ""
+    return UsageError(
+        f"there is no command {name!r}",
+        reason="unknown-command",
+        hint=hint or f"`{group} --help` lists the commands",
+    )
+
+
+@click.group(
+    cls=Tally,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=OPTIONS_NOTE,
+)
+@click.version_option(__version__, "-V", "--version", message="tally %(version)s")
+@click.pass_context
+def tally(ctx: click.Context) -> None:
+    """A ledger for a venture without a boss or a server: who did what, who agreed, what it is worth.
+
+    \b
+    tally init --name Ana         make the keys of this device
+    tally found charter.toml      start a ledger, or
+    tally join TICKET             join one
+    tally status                  where things stand
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+tally.params[:0] = global_options(hidden=False)
+
+
+def run(args: Sequence[str]) -> int:
+    """Read the arguments with click and do what they say."""
+    try:
+        code = tally.main(args=list(args), prog_name="tally", standalone_mode=False)
+    except click.exceptions.Exit as stopped:
+        return stopped.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.exceptions.NoArgsIsHelpError as error:
+        hint = f"`{error.ctx.command_path} --help` lists them"
+        raise UsageError("a command is missing", reason="missing", hint=hint) from error
+    except click.ClickException as error:
+        raise _usage(error) from error
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx is not None else "tally"
+    reason = "missing" if isinstance(error, click.MissingParameter) else "usage"
+    message = error.format_message().rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], reason=reason, hint=f"`{path} --help` shows how")

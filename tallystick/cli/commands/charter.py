@@ -1,0 +1,113 @@
+"""The rules: charters to start from, what is wrong with one, and the one in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tallystick.cli import output
+from tallystick.cli.command import Group, argument, command, option, read
+from tallystick.cli.files import read_text
+
+if TYPE_CHECKING:
+    from tallystick.cli.options import Options
+    from tallystick.protocol.charter import Charter
+    from tallystick.protocol.charter_lint import Lint
+
+charter: Final = Group("charter", help="The rules of a ledger.", short_help="The rules of a ledger")
+
+
+def read_charter_file(path: Path) -> Charter:
+    """The charter in a file. Raises CommandError, CharterError with everything that is wrong."""
+    from tallystick.protocol.charter import read_charter, read_toml
+
+    return read_charter(read_toml(read_text(path)))
+
+
+def _template(options: Options, name: str | None) -> int:
+    from tallystick.protocol.charter_templates import PACKAGE, TEMPLATES
+
+    if name is None:
+        if options.json:
+            output.result_json([{"name": each, "purpose": purpose} for each, purpose in TEMPLATES.items()])
+        else:
+            from tallystick.cli.text import table
+
+            output.result(table(("name", "for"), TEMPLATES.items()))
+            output.note(options, "`tally charter template NAME > charter.toml` writes one to a file")
+        return 0
+    from importlib.resources import files
+
+    text = files(PACKAGE).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    if options.json:
+        output.result_json({"name": name, "text": text})
+    else:
+        output.result(text)
+    return 0
+
+
+def _check(options: Options, file: str, partners: int | None) -> int:
+    from tallystick.protocol.charter_lint import check_partners, lint
+
+    rules = read_charter_file(Path(file))
+    warnings = lint(rules)
+    never = [] if partners is None else check_partners(rules, partners)
+    if options.json:
+        answer: dict[str, Any] = {
+            "ok": True,
+            "name": rules.name,
+            "hash": rules.hash.hex(),
+            "bytes": len(rules.bytes),
+            "lint": [each._asdict() for each in warnings],
+        }
+        if partners is not None:
+            answer |= {"partners": partners, "never": [each._asdict() for each in never]}
+        output.result_json(answer)
+        return 0
+    lines = [f"{file} is a charter: {rules.name}, hash {rules.hash.hex()[:8]}"]
+    lines += _listed("warnings, which stop nothing:", warnings)
+    lines += _listed(f"what {partners} partners can never meet:", never)
+    if partners is not None and not never:
+        lines.append(f"{partners} partners can meet every rule")
+    from tallystick.cli.text import clean
+
+    output.result("\n".join(map(clean, lines)))
+    return 0
+
+
+def _listed(title: str, rows: list[Lint]) -> list[str]:
+    return [title, *(f"  {path}: {message}" for path, message in rows)] if rows else []
+
+
+_names: Final = ["cafe", "studio", "community", "relief"]
+
+charter.add_command(
+    command(
+        "template",
+        "Print a charter to start from. Without a name, list them.",
+        argument("NAME", needed=False, type=click.Choice(_names)),
+    )(_template)
+)
+charter.add_command(
+    command(
+        "check",
+        "Say everything that is wrong with a charter, and warn of rules that may hurt.",
+        argument("FILE"),
+        option(
+            "--partners",
+            type=click.IntRange(min=1, max=10**6),
+            metavar="N",
+            about="Also list rules that N partners can never meet.",
+        ),
+    )(_check)
+)
+charter.add_command(
+    read(
+        "show",
+        "The charter in force, or an earlier version.",
+        option("--version", type=click.IntRange(min=1), metavar="N", about="This version."),
+        op="charter_show",
+    )
+)

@@ -1,0 +1,75 @@
+"""Deals: deliver, have it reworked, approve or reject, cancel, cosign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tallystick.cli.command import Values, argument, number, option, words, write
+from tallystick.cli.errors import CommandError
+from tallystick.node.errors import ExitCode
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+def _delivery_args(values: Values) -> dict[str, Any]:
+    """Evidence is named by its content: the files themselves stay where they are. Raises CommandError."""
+    return {**values, "evidence": [_evidence(Path(each)) for each in values["evidence"]]}
+
+
+def _evidence(path: Path) -> dict[str, Any]:
+    from hashlib import sha256
+
+    digest, size = sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+    except FileNotFoundError as error:
+        raise CommandError("file-not-found", f"{path} does not exist", exit_code=ExitCode.NOT_FOUND) from error
+    except OSError as error:
+        raise CommandError("file-unreadable", f"{path}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
+    return {"sha256": digest.hexdigest(), "size": size, "name": path.name}
+
+
+deliver: Final = write(
+    "deliver",
+    "Say that work is done: how many units of a deal of yours.",
+    argument("DEAL"),
+    number("UNITS"),
+    option(
+        "--evidence", multiple=True, metavar="FILE", about="A file that shows it, named by its hash; may be repeated."
+    ),
+    words(),
+    args=_delivery_args,
+)
+
+return_: Final = write(
+    "return",
+    "Ask for rework of a delivery, and say what is wrong with it.",
+    argument("DEAL"),
+    words(needed=True, about="What is wrong with it."),
+)
+
+approve: Final = write(
+    "approve",
+    "Approve a delivery: the points move. Without UNITS, all that was delivered.",
+    argument("DEAL"),
+    number("UNITS", needed=False),
+    option("--grade", type=click.IntRange(min=1, max=200), metavar="PERCENT", about="How good it is; 100 by default."),
+    words(),
+)
+
+reject: Final = write(
+    "reject",
+    "Reject a delivery, and say why.",
+    argument("DEAL"),
+    words("--reason", needed=True, about="Why."),
+)
+
+cancel: Final = write("cancel", "Cancel a deal, or agree that it is cancelled.", argument("DEAL"), words())
+
+cosign: Final = write("cosign", "Confirm, as a third partner, an approval that needs it.", argument("DEAL"), words())

@@ -1,0 +1,97 @@
+"""The network: run the node, meet the others, seal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.cli import output
+from tallystick.cli.client import Client, wanted_ledger
+from tallystick.cli.command import argument, command, option
+from tallystick.cli.errors import CommandError
+from tallystick.cli.reads import open_home
+from tallystick.node.errors import ExitCode
+
+if TYPE_CHECKING:
+    from tallystick.cli.options import Options
+
+_SYNC_S: Final = 90.0
+
+
+def _node(options: Options, listen: tuple[str, ...], peer: tuple[str, ...]) -> int:
+    home = open_home(options)
+    prefix = wanted_ledger(home, options)
+    home.choose_ledger(prefix)
+    if Client(home, options).has_node():
+        raise CommandError("node-running", exit_code=ExitCode.DAMAGED)
+    from tallystick.cli.run_node import run
+
+    return run(home, prefix, options, listen=listen, peers=peer)
+
+
+node: Final = command(
+    "node",
+    "Run the node of this computer, until Ctrl-C.",
+    option("--listen", multiple=True, metavar="ADDRESS", about="Listen there, such as /ip4/0.0.0.0/tcp/4001."),
+    option("--peer", multiple=True, metavar="ADDRESS", about="Connect to this node too."),
+)(_node)
+
+
+def _sync(options: Options, address: str | None) -> int:
+    home = open_home(options)
+    client = Client(home, options)
+    if client.has_node():
+        answer = client.ask_node("sync", {} if address is None else {"address": address}, wait_s=_SYNC_S)
+    else:
+        from tallystick.cli.run_node import sync_once
+
+        answer = sync_once(home, wanted_ledger(home, options), address)
+    if options.json:
+        output.result_json(answer)
+        return 0
+    from tallystick.cli.text import plural
+
+    output.result(
+        f"met {plural(answer['peers'], 'peer')}: {plural(answer['blocks'], 'new block')}, "
+        f"height {answer['height']}, {answer['pending']} pending"
+    )
+    return 0
+
+
+sync: Final = command(
+    "sync",
+    "Exchange with others now. Without a running node, connect once and leave again.",
+    argument("ADDRESS", needed=False),
+)(_sync)
+
+
+def _seal(options: Options) -> int:
+    home = open_home(options)
+    client = Client(home, options)
+    if options.dry_run:
+        return _seal_trial(client, options)
+    answer = client.unsigned("seal", {"wait_s": 10} if client.has_node() else {})
+    _show_seal(answer, options)
+    return 0
+
+
+def _show_seal(answer: dict[str, Any], options: Options) -> None:
+    if options.json:
+        output.result_json(answer)
+        return
+    from tallystick.cli.render_status import sealing_text
+
+    output.result(sealing_text(answer))
+
+
+def _seal_trial(client: Client, options: Options) -> int:
+    status = client.read("status", {})
+    if options.json:
+        output.result_json({key: status.get(key) for key in ("height", "pending", "sealers", "quorum", "waiting_for")})
+        return 0
+    from tallystick.cli.render_status import sealing_text
+
+    output.result("nothing was signed\n" + sealing_text({**status, "sealed": 0}))
+    return 0
+
+
+seal: Final = command("seal", "Ask for a block now, instead of when the charter's interval is over.")(_seal)

@@ -1,0 +1,89 @@
+"""`tally status` in words: what is sealed, what waits and for whom, what this computer does, what needs care."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tallystick.cli.text import clean, listed, plural, short, who
+
+if TYPE_CHECKING:
+    from tallystick.node.home import Home
+
+
+def status(answer: Mapping[str, Any], now_ms: int) -> str:
+    """The state of one ledger, the most important first."""
+    name = clean(answer.get("name") or "a ledger without a name")
+    lines = [f"{name} · ledger {short(answer['ledger'])}"]
+    if answer.get("height"):
+        lines.append(f"sealed up to #{answer['height']}, block {short(answer.get('block') or '')}")
+    else:
+        lines.append("nothing is sealed yet")
+    lines.append(_me(answer))
+    lines.append(_pending(answer))
+    lines.append("sealed by " + _names(answer["sealers"]) if answer.get("sealers") else "")
+    lines += [clean(each) for each in answer.get("waits") or ()]
+    lines.append(_node(answer))
+    lines += [f"  reached at {clean(each)}" for each in answer.get("addresses") or ()]
+    if answer.get("orphans"):
+        lines.append(f"{plural(answer['orphans'], 'entry', 'entries')} here cannot be placed before others arrive")
+    if answer.get("read_only"):
+        lines.append(f"READ-ONLY: {clean(answer.get('read_only_reason') or 'nothing can be written')}")
+    if answer.get("mute"):
+        lines.append(f"MUTE, so it does not vote: {clean(answer.get('mute_reason') or '')}; `tally doctor` explains")
+    return "\n".join(filter(None, lines))
+
+
+def home_lines(home: Home) -> list[str]:
+    """What the home itself has to say."""
+    import json
+
+    from tallystick.node.errors import HomeError
+
+    try:
+        identity = json.loads(home.read_file("identity.json"))
+    except (HomeError, ValueError):
+        return []
+    if isinstance(identity, dict) and identity.get("words") != "confirmed":
+        return ["recovery words: not confirmed yet; `tally init --confirm-words` asks for them"]
+    return []
+
+
+def sealing_text(answer: Mapping[str, Any]) -> str:
+    """What `tally seal` came to."""
+    if answer.get("sealed"):
+        return f"sealed: now at #{answer.get('height')}"
+    if not answer.get("pending"):
+        return "nothing waits to be sealed"
+    names = _names(answer.get("waiting_for") or answer.get("waits_for"), "or")
+    return f"asked for; finality waits for {names}" if names else "asked for; the others must answer"
+
+
+def _names(rows: Any, last: str = "and") -> str:
+    """`Ana and Bo`, from names or from rows about members."""
+    names = []
+    for each in rows or ():
+        if isinstance(each, Mapping):
+            names.append(str(each.get("name") or short(each.get("partner") or "")))
+        else:
+            names.append(str(each))
+    return listed([clean(each) for each in names], last)
+
+
+def _me(answer: Mapping[str, Any]) -> str:
+    me = answer.get("me")
+    if not me:
+        return ""
+    standing = answer.get("my_status")
+    return f"you are {who(me, answer.get('my_name'))}{f', {standing}' if standing else ''}"
+
+
+def _pending(answer: Mapping[str, Any]) -> str:
+    count = answer.get("pending") or 0
+    return f"{plural(count, 'entry waits', 'entries wait')} to be sealed" if count else "nothing waits to be sealed"
+
+
+def _node(answer: Mapping[str, Any]) -> str:
+    if not answer.get("node_running"):
+        return "no node is running on this computer: `tally node` starts one"
+    return f"the node runs, connected to {plural(answer.get('peers') or 0, 'peer')}"

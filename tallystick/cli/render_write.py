@@ -1,0 +1,101 @@
+"""What a signing command says: what was written and what it is now, or what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tallystick.cli.errors import explain
+from tallystick.cli.text import clean, due, listed, plural, short
+
+#: What has been done, by kind of entry. Kinds without a line are shown by their name.
+DONE: dict[str, str] = {
+    "found": "the ledger is founded",
+    "invite": "an invitation is written",
+    "uninvite": "the invitation is taken back",
+    "join": "your request to join is signed",
+    "admit": "you vouch for the newcomer",
+    "refuse": "the applicant is refused",
+    "sealer.on": "you ask to seal with this device",
+    "sealer.off": "this device no longer seals",
+    "offer": "your offer is written",
+    "withdraw": "your offer is withdrawn",
+    "endorse": "you endorse the offer",
+    "accept": "you accept the offer: the deal begins",
+    "deliver": "your delivery is written",
+    "return": "the delivery goes back for rework",
+    "approve": "you approve the delivery",
+    "reject": "you reject the delivery",
+    "cancel": "your wish to cancel is written",
+    "cosign": "you cosign the approval",
+}
+
+
+def outcome_text(outcome: Mapping[str, Any]) -> str:
+    """One sentence on what was written, and one on what it is now."""
+    kind = str(outcome.get("kind", ""))
+    deal = outcome.get("deal")
+    entry = short(outcome.get("entry"))
+    about = f", deal {short(deal)}" if deal and short(deal) != entry else ""
+    lines = [f"{DONE.get(kind, kind)} (entry {entry}{about})", _state_line(outcome)]
+    if ticket := outcome.get("ticket"):
+        lines += ["", clean(ticket)]
+    return "\n".join(lines)
+
+
+def _state_line(outcome: Mapping[str, Any]) -> str:
+    state = outcome.get("status")
+    height = outcome.get("height")
+    if state == "sealed":
+        return f"sealed in #{height}" if height is not None else "sealed"
+    if state == "void":
+        where = f" in #{height}" if height is not None else ""
+        reason = str(outcome.get("reason") or "")
+        return f"void{where}: {reason}: {explain(reason, str(outcome.get('detail') or ''))}"
+    return waiting_text([_called(each) for each in outcome.get("waits_for") or ()])
+
+
+def waiting_text(waits_for: Sequence[str]) -> str:
+    """What a pending entry waits for."""
+    names = listed([clean(each) for each in waits_for], "or")
+    if not names:
+        return "pending: the next block seals it; `tally seal` asks for one now"
+    return f"pending: finality waits for {names}"
+
+
+def trial_text(op: str, outcome: Mapping[str, Any], now_ms: int) -> str:
+    """What an entry would do, and whom it would wait for."""
+    kind = str(outcome.get("kind") or op)
+    lines = ["nothing was signed"]
+    if outcome.get("status") == "void":
+        reason = str(outcome.get("reason") or "")
+        lines.append(f"{kind} would be void: {reason}: {explain(reason, str(outcome.get('detail') or ''))}")
+        return "\n".join(lines)
+    lines.append(f"{kind} would be valid")
+    postings = outcome.get("postings") or ()
+    lines += [f"  {_posting(each)}" for each in postings]
+    if not postings:
+        lines.append("  it moves no points by itself")
+    for each in outcome.get("waits_for") or ():
+        lines.append(f"  then finality waits for {clean(_called(each))}")
+    if deadline := outcome.get("deadline"):
+        lines.append(f"  by {due(deadline, now_ms)}")
+    return "\n".join(lines)
+
+
+def _called(row: Any) -> str:
+    """A member somebody waits for: its name, or its digits."""
+    if isinstance(row, Mapping):
+        return str(row.get("name") or short(row.get("partner") or ""))
+    return str(row)
+
+
+def _posting(row: Any) -> str:
+    if not isinstance(row, Mapping):
+        return clean(row)
+    commodity = str(row.get("commodity") or "POINT")
+    amount = row.get("amount")
+    count = plural(amount, "point") if commodity == "POINT" and isinstance(amount, int) else f"{amount} {commodity}"
+    rule = f" by {row['rule']}" if row.get("rule") else ""
+    formula = f" = {row['formula']}" if row.get("formula") else ""
+    return clean(f"{count}{formula}: {row.get('from')} -> {row.get('to')}{rule}")

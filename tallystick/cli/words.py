@@ -1,0 +1,198 @@
+"""What went wrong, in words: one table of every reason there is, each with a sentence and a hint.
+
+A reason is the word by which programs, logs and the protocol know a refusal. The sentence says to a person what it
+means here; the hint says what to do, and is empty where nothing can be done. Errors that carry a better sentence of
+their own (a path, a number) keep it, and take the hint from here if they bring none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+Words = tuple[str, str]
+
+#: A rule refuses the entry: exit code 1.
+RULES: Final[Mapping[str, Words]] = {
+    "alone": (
+        "nothing is paid here before a second partner has joined",
+        "invite somebody with `tally invite`",
+    ),
+    "already-done": ("this has been done already", "`tally log` shows it"),
+    "balance": ("there are not enough points or money for it", "`tally points` shows who has what"),
+    "budget-exhausted": (
+        "the budget of this period is used up",
+        "wait for the next period, or propose a larger budget; `tally charter show` has the rule",
+    ),
+    "deadline": ("the deadline is missing, has passed or is too far away", "deadlines are at most a year ahead"),
+    "deal-closed": ("this deal is closed", "`tally deals` shows what is still open"),
+    "device-frozen": (
+        "this device has signed two entries with one number, so what it writes no longer counts",
+        "add another device of yours; `tally doctor` says how that can happen",
+    ),
+    "fork": ("this device has signed another entry with the same number before", "`tally doctor` explains"),
+    "grade": ("the grade is outside what the step allows", "`tally charter show` has the step's max-grade"),
+    "invite-closed": (
+        "this invitation has been used up, taken back or has expired",
+        "ask for a new one: `tally invite`",
+    ),
+    "key-used": ("this key has been enrolled before, and a key is enrolled only once", "make a new home: `tally init`"),
+    "ledger-full": ("the charter allows no more partners", "`tally charter show` has membership.max-partners"),
+    "limit": ("a number becomes too large for the ledger", "use a smaller one"),
+    "max-open": (
+        "too many deals and offers of this step are open already",
+        "finish or withdraw one first: `tally deals`, `tally offers`",
+    ),
+    "not-active": ("one of the two has left, or is suspended", "`tally partners` shows everybody's standing"),
+    "not-addressed": ("this offer is addressed to somebody else", ""),
+    "not-allowed": ("this is not yours to do", "`tally show ID` says who must act"),
+    "not-a-member": ("this device belongs to no member of the ledger yet", "`tally status` says what is waited for"),
+    "not-a-partner": (
+        "only a partner can do this, and not during probation",
+        "`tally partners` shows everybody's standing",
+    ),
+    "not-found": ("there is no such thing in this ledger", "`tally log` lists everything"),
+    "offer-closed": ("this offer can no longer be accepted", "`tally offers` shows what is open"),
+    "offer-taken": ("somebody else has accepted this offer already", "`tally offers` shows what is open"),
+    "own-offer": ("nobody accepts, or endorses, an offer of their own", ""),
+    "pair-cap": (
+        "these two partners have traded with one another as much as the charter allows in this period",
+        "wait for the next period, or trade with somebody else",
+    ),
+    "pool-empty": ("the pool does not hold that many points any more", "`tally points` shows what is left"),
+    "revoked": ("this device has been revoked", "use another device of yours"),
+    "role": ("the step asks for a role that one of the two does not hold", "`tally charter show` has the roles"),
+    "scope": ("this device may only offer, accept, deliver and claim", "use a device with the scope `all`"),
+    "stale": ("this was signed too long before it could be sealed", "sign it again"),
+    "state": ("this is not possible in the present state of things", "`tally show ID` says what it is now"),
+    "terms-changed": ("the rules have changed since this was signed", "look at `tally charter show` and sign anew"),
+    "too-early": ("this is not possible yet", "`tally show ID` has the dates"),
+    "too-late": ("the time for this is over", "`tally show ID` has the dates"),
+    "units": ("the number of units is outside what the deal allows", "`tally show ID` has the numbers"),
+}
+
+#: Bytes or an entry that no node takes. People meet these in foreign files and in bugs.
+STRUCTURE: Final[Mapping[str, Words]] = {
+    "bad-utf8": ("a text in it is not UTF-8", ""),
+    "duplicate-key": ("it names one field twice", ""),
+    "ext": ("it holds a value of a foreign type", ""),
+    "float": ("it holds a number with a fraction", ""),
+    "integer-range": ("it holds a number beyond 63 bits", ""),
+    "key-type": ("a field in it has no name", ""),
+    "not-canonical": ("it is not written in the one form that counts", ""),
+    "not-shortest": ("a number in it is written longer than it must be", ""),
+    "reserved-byte": ("it holds a byte that means nothing", ""),
+    "too-deep": ("it is nested too deeply", ""),
+    "too-large": ("it is larger than anything of its kind may be", ""),
+    "too-long": ("a list in it is longer than any may be", ""),
+    "trailing-bytes": ("something follows where it should end", ""),
+    "truncated": ("it ends too early", "get it again: a part is missing"),
+    "unsorted-keys": ("its fields are not in order", ""),
+    "bad-annex": ("the words do not belong to the entry", ""),
+    "bad-links": ("the entry cites others in a wrong way", ""),
+    "bad-seal": ("the entry cites a block that was never there", ""),
+    "bad-seq": ("the entry has a wrong number", ""),
+    "bad-signature": ("the signature is wrong", "get it again from somebody you trust"),
+    "malformed": ("the entry is not filled in as its kind asks", "`tally COMMAND --help` shows what is allowed"),
+    "not-linked": ("the entry does not cite what it refers to", ""),
+    "other-branch": ("the entry belongs to another branch of this ledger", "`tally fork` shows both branches"),
+    "unknown-device": ("the entry is signed by a device that the ledger does not know", ""),
+    "unknown-kind": ("this version does not know entries of this kind", "update this program"),
+    "wrong-ledger": ("the entry belongs to another ledger", ""),
+}
+
+#: This computer: the home, its keys and settings, the store, the node, the network.
+HERE: Final[Mapping[str, Words]] = {
+    "ambiguous": ("more than one thing is called so", "use more digits, or the id"),
+    "home-exists": ("there is a home already", "choose another folder with --home"),
+    "home-in-use": (
+        "another process uses this home and does not answer",
+        "wait until it has finished, or stop it; `tally doctor` names it",
+    ),
+    "home-unreadable": ("the home cannot be read", "`tally doctor` says more"),
+    "no-home": ("there is no home yet", "`tally init --name NAME` makes one"),
+    "home-read-only": ("the home lies on a disk that cannot be written", ""),
+    "home-unsafe": ("others can read or change the home", "it must belong to you alone: chmod 700"),
+    "store-closed": ("the store is closed", "try again"),
+    "store-damaged": (
+        "the store is damaged",
+        "keep a copy of the folder, then fetch the ledger again from a partner or a bundle",
+    ),
+    "disk-full": ("the disk is full", "make room; nothing that was confirmed is lost"),
+    "store-exists": ("the ledger is here already", "`tally status` shows it"),
+    "disk-error": ("the disk fails", "stop, check the disk, and start again"),
+    "store-missing": (
+        "the ledger's store is gone",
+        "nothing was created in its place: put the folder back, or join again",
+    ),
+    "store-too-new": ("the store was written by a newer version", "update this program"),
+    "config-invalid": ("the settings cannot be understood", "edit config.toml in the home"),
+    "charter-invalid": ("the charter has errors", "mend what is listed and check again: `tally charter check FILE`"),
+    "key-locked": (
+        "the signing key is locked",
+        "`tally unlock`, or name a file with the passphrase: TALLY_PASSPHRASE_FILE",
+    ),
+    "wrong-passphrase": ("the passphrase is wrong", "try again; nothing was changed"),
+    "passphrase-unusable": ("this passphrase cannot be used", "choose one with at least 8 visible characters"),
+    "passphrases-differ": ("the two passphrases are not the same", "type the same one twice"),
+    "cannot-derive": ("this computer could not derive the key from the passphrase", "free some memory and try again"),
+    "key-file-cost": ("the key file asks for more memory than any of ours", "restore the file from a copy"),
+    "key-file-damaged": ("the key file is damaged", "restore it from a copy, or use the recovery words"),
+    "key-file-too-new": ("the key file was written by a newer version", "update this program"),
+    "key-label": ("the key file is for something else", "restore the right file from a copy"),
+    "words-checksum": (
+        "the recovery words do not add up: one is wrong, or two are exchanged",
+        "compare with your paper",
+    ),
+    "words-count": ("there must be 24 recovery words", "compare with your paper"),
+    "word-unknown": ("a recovery word is not in the list", "compare with your paper"),
+    "name-unusable": ("this name cannot be used", "use letters, 1 to 64"),
+    "bad-argument": ("an argument is not possible", "`tally COMMAND --help` shows what is allowed"),
+    "bad-time": ("this is no date", "write a duration such as 3d, or a date such as 2026-12-24"),
+    "unknown-operation": ("the running node does not know this operation", "restart it: it is an older version"),
+    "no-peer": ("nobody could be reached", "`tally peers` lists addresses; nothing is lost, try later"),
+    "peer": ("the other node did not answer as it should", "try again, or try another partner"),
+    "port-in-use": ("another program listens on this port already", "choose another with --listen, or stop it"),
+    "node-running": ("a node is running on this home already", "`tally status` shows it"),
+    "no-node": ("no node is running", "`tally node` starts one"),
+    "node-gone": (
+        "the node stopped before it answered",
+        "`tally log` shows whether it was written before you try again",
+    ),
+    "node-silent": ("the node does not answer", "`tally status` again in a moment, or restart the node"),
+    "timeout": ("it took too long", "try again"),
+    "clock": ("this computer's clock cannot be right", "set the clock, then try again"),
+    "mute": ("this node does not vote, since a copy of it may run elsewhere", "`tally doctor` explains"),
+}
+
+#: Tickets and other texts that were typed, scanned or pasted: exit code 7, since nothing in them can be trusted.
+TEXTS: Final[Mapping[str, Words]] = {
+    "character": ("the text has a character that no such text has", "copy it again, whole"),
+    "checksum": ("the text is damaged: its checksum is wrong", "copy it again, whole"),
+    "empty": ("the text is empty", "paste the whole ticket; it begins with tally1"),
+    "mixed-case": ("the text mixes capital and small letters", "copy it again, whole"),
+    "no-prefix": ("this is no such text: it must begin with tally1", "paste the whole ticket"),
+    "padding": ("the text is damaged at its end", "copy it again, whole"),
+    "not-a-ticket": ("this is no ticket", "a ticket begins with tally1; ask for a new one"),
+    "ticket-damaged": ("the ticket is damaged", "ask for it again, and copy it whole"),
+    "ticket-expired": ("the ticket has expired", "ask for a new one: `tally invite`"),
+}
+
+#: How the command itself was called.
+CALLED: Final[Mapping[str, Words]] = {
+    "usage": ("this cannot be understood", "`tally --help` lists the commands"),
+    "unknown-command": ("there is no such command", "`tally --help` lists the commands"),
+    "missing": ("something is missing", "`tally COMMAND --help` shows what is needed"),
+    "file-not-found": ("there is no such file", ""),
+    "file-unreadable": ("the file cannot be read", ""),
+    "file-exists": ("there is such a file already", "choose another name: nothing is overwritten"),
+    "not-a-terminal": ("nobody can be asked here", "name the option"),
+    "declined": ("nothing was done", ""),
+    "interrupted": ("interrupted", ""),
+    "internal-error": (
+        "this is a fault of the program",
+        "TALLY_DEBUG=1 shows where; please report it",
+    ),
+}
+
+WORDS: Final[Mapping[str, Words]] = {**TEXTS, **STRUCTURE, **HERE, **CALLED, **RULES}
