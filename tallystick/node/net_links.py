@@ -53,6 +53,8 @@ class Link:
         """The sync stream is open on both sides, and the node has been told."""
         self.opening = False
         """A task is opening the sync stream."""
+        self.knocks = 0
+        """Questions of ours that are open."""
         self.gossiping = False
         """It has opened its gossip stream to us."""
         self.streams = 0

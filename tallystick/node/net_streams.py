@@ -77,15 +77,13 @@ async def open_stream(host: BasicHost, link: Link, protocol: TProtocol, timeout_
 
 async def accept_stream(
     host: BasicHost, stream: INetStream, timeout_s: float
-) -> tuple[TProtocol, Callable[[INetStream], Awaitable[None]]] | None:
-    """Negotiate an inbound stream: which protocol, and who serves it. None when it is none of ours."""
+) -> Callable[[INetStream], Awaitable[None]] | None:
+    """Negotiate an inbound stream, and return who serves its protocol; None when it is none of ours."""
     try:
-        protocol, handler = await host.multiselect.negotiate(
-            MultiselectCommunicator(_Bounded(stream)), max(1, int(timeout_s))
-        )
+        _, handler = await host.multiselect.negotiate(MultiselectCommunicator(_Bounded(stream)), max(1, int(timeout_s)))
     except (MultiselectError, IOException, OSError, UnicodeError):
         return None
-    return None if protocol is None or handler is None else (protocol, handler)
+    return handler
 
 
 async def reset(stream: INetStream) -> None:

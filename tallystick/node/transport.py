@@ -160,7 +160,7 @@ class TransportLimits:
     """What may wait to be sent to one peer."""
     outbox_frames: int = 4096
     inbox_bytes: int = 1024 * 1024
-    """Unread bytes of one peer; it also is the credit that the peer is given, so it never sends more."""
+    """Unread bytes of one peer, at least two of the largest frames; it also is the credit that the peer is given."""
     gossip_queue: int = 1024
     """Unread gossip messages; the oldest are dropped, since gossip is only a hint."""
     connections_max: int = 512
@@ -260,15 +260,16 @@ class Transport(Protocol):
         ...
 
     def publish(self, data: bytes) -> None:
-        """Gossip to everybody, at most GOSSIP_BYTES_MAX bytes; batching (2 to 5 a second at most) is the caller's.
+        """Gossip to everybody, 1 to GOSSIP_BYTES_MAX bytes; batching (2 to 5 a second at most) is the caller's.
 
         Raises ValueError for a size out of range."""
         ...
 
     async def request(self, to: str | PeerKey, data: bytes, timeout_s: float) -> bytes:
-        """Knock: one request of at most KNOCK_REQUEST_BYTES_MAX bytes, one answer.
+        """Knock: one request of 1 to KNOCK_REQUEST_BYTES_MAX bytes, one answer.
 
-        `to` is an address with the peer's id, or the key of a connected peer. Raises ValueError for a size out of
-        range, else DialError: as `dial`, without NOT_ALLOWED; NOT_ADMITTED when the other side closes without a word.
+        `to` is an address with the peer's id, or the key of a connected peer (else UNREACHABLE). Raises ValueError for
+        a size out of range, else DialError: as `dial`, without NOT_ALLOWED; NOT_ADMITTED when the other side closes
+        without a word.
         """
         ...

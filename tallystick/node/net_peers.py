@@ -1,0 +1,350 @@
+"""The peers of one node: who is connected, who gets in, and what each of their streams is for.
+
+The side that dialled opens the sync stream; both have agreed when each has been given credit, and only then the node
+hears of the peer. What ends a stream ends its link: there is no half-working connection.
+"""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+from libp2p.abc import INetConn, INetStream
+from libp2p.custom_types import TProtocol
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.peer.id import ID
+from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
+
+from tallystick.node.net_address import Address, peer_id, read_address_untrusted
+from tallystick.node.net_dial import connect_tcp
+from tallystick.node.net_gossip import GossipNet
+from tallystick.node.net_host import GuardedHost, GuardedSwarm
+from tallystick.node.net_inbox import Inbox
+from tallystick.node.net_knock import answer, ask
+from tallystick.node.net_line import TcpLine
+from tallystick.node.net_links import STREAMS_MAX, Link, LinkRefusedError, Links
+from tallystick.node.net_session import FAREWELL_S, Session
+from tallystick.node.net_streams import StreamRefusedError, accept_stream, link_of, open_stream, reset
+from tallystick.node.transport import (
+    DialError,
+    DialReason,
+    Gate,
+    KnockHandler,
+    PeerDown,
+    PeerKey,
+    PeerUp,
+    TransportLimits,
+)
+
+log = logging.getLogger("tallystick.net")
+
+SYNC: Final = TProtocol("/tallystick/sync/1")
+KNOCK: Final = TProtocol("/tallystick/knock/1")
+UNPROVEN_BYTES_MAX: Final = 64 * 1024
+"""What may arrive on a connection before a key is proved."""
+STRANGER_BYTES_MAX: Final = 256 * 1024
+"""What a stranger may send us in all: a knock, or the answer to one, and what is around it."""
+UNPROVEN_MAX: Final = 64
+"""Inbound connections without a proven key; the oldest makes room for the newest."""
+_CROSSED_S: Final = 0.5
+"""How long a dial that was refused waits for the connection of the other side, when both dialled at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """What runs while the transport runs."""
+
+    nursery: trio.Nursery
+    host: GuardedHost
+    swarm: GuardedSwarm
+    gossip: GossipNet | None
+
+
+class Peers:
+    """Connections, sessions and knocks. `net` is None while nothing runs."""
+
+    def __init__(self, own: PeerKey, limits: TransportLimits, inbox: Inbox) -> None:
+        self._own = own
+        self._limits = limits
+        self._inbox = inbox
+        self._unproven: OrderedDict[TcpLine, None] = OrderedDict()
+        self._dials: dict[PeerKey, trio.Event] = {}
+        self.links = Links(own=own, limits=limits, dropped=self._dropped)
+        self.gate: Gate = lambda _peer: False
+        self.knock_handler: KnockHandler | None = None
+        self.net: Net | None = None
+
+    def is_member(self, peer: PeerKey) -> bool:
+        """Ask the gate; one that raises says no."""
+        try:
+            return self.gate(peer)
+        except Exception:
+            log.exception("the gate failed")
+            return False
+
+    def session(self, peer: PeerKey) -> Session | None:
+        """Return the open sync stream with a peer."""
+        link = self.links.get(peer)
+        return link.session if link is not None and link.up else None
+
+    def recheck(self) -> None:
+        """Ask the gate again for every connection."""
+        for link in self.links:
+            admitted = self.is_member(link.peer)
+            if link.admitted and not admitted:
+                link.drop("no longer a member")
+            elif admitted:
+                self._admit(link)
+                self._open_session(link)
+
+    def drop_all(self, reason: str) -> None:
+        """End every connection now."""
+        for link in self.links:
+            link.drop(reason)
+
+    async def part(self, link: Link, polite: bytes | None) -> None:
+        """Say goodbye: write what is queued and wait, a second at most, until the other side hangs up."""
+        if link.session is not None and link.up:
+            link.session.finish(polite)
+            with trio.move_on_after(FAREWELL_S):
+                await link.gone.wait()
+        link.drop("we hung up")
+
+    # -- connections -------------------------------------------------------------------------------------------
+
+    async def accept(self, stream: trio.SocketStream) -> None:
+        """Serve one inbound connection to its end. Never raises but trio.Cancelled."""
+        try:
+            line = TcpLine(stream, allowance=UNPROVEN_BYTES_MAX)
+        except OSError:
+            line = None
+        if self.net is None or line is None:
+            stream.socket.close()
+            return
+        while len(self._unproven) >= UNPROVEN_MAX:
+            self._unproven.popitem(last=False)[0].abort()
+        self._unproven[line] = None
+        try:
+            await self.net.swarm.accept(line)
+        finally:
+            self._unproven.pop(line, None)
+
+    def proven(self, peer: PeerKey, line: TcpLine, outbound: bool) -> Link:
+        """Take in a connection whose key is proved. Raises LinkRefusedError."""
+        self._unproven.pop(line, None)
+        if self.net is None:
+            raise LinkRefusedError("this node stops")
+        link = Link(peer=peer, line=line, outbound=outbound, admitted=self.is_member(peer))
+        line.link = link
+        line.allowance = None if link.admitted else STRANGER_BYTES_MAX
+        self.links.arrive(link)
+        self.net.nursery.start_soon(self._expire, link)
+        return link
+
+    def connected(self, link: Link, conn: INetConn) -> None:
+        """Note that streams can be opened now."""
+        link.conn = conn  # type: ignore[assignment]
+
+    async def _expire(self, link: Link) -> None:
+        with trio.move_on_after(self._limits.session_s if link.admitted else self._limits.stranger_s):
+            await link.settled.wait()
+        if not link.settled.is_set():
+            link.drop("it opened no sync stream" if link.admitted else "a stranger's time is over")
+
+    def _dropped(self, link: Link, reason: str) -> None:
+        if link.up:
+            log.info("%s is gone: %s", link.name, reason)
+            self._inbox.put(PeerDown(peer=link.peer, reason=reason), link.peer)
+            if self.net is not None and self.net.gossip is not None:
+                self.net.gossip.forget(link)
+
+    def _admit(self, link: Link) -> None:
+        link.admitted = True
+        link.line.allowance = None
+
+    # -- dialling ----------------------------------------------------------------------------------------------
+
+    def target(self, text: str) -> Address:
+        """Read an address that is to be dialled. Raises DialError: BAD_ADDRESS, SELF, CLOSED."""
+        target = read_address_untrusted(text)
+        if target.peer == self._own:
+            raise DialError(DialReason.SELF, "this is our own address")
+        self._running()
+        return target
+
+    def _running(self) -> Net:
+        if self.net is None:
+            raise DialError(DialReason.CLOSED, "the transport is not running")
+        return self.net
+
+    async def dial(self, target: Address) -> None:
+        """Come to an open sync stream with a member. The caller sets the deadline. Raises DialError."""
+        link = await self._link_to(target)
+        self._admit(link)
+        self._open_session(link)
+        try:
+            await link.settled.wait()
+        finally:
+            if link.outbound and not link.up:
+                link.drop("the dial was given up")
+        if not link.up:
+            self._running()
+            raise DialError(DialReason.NOT_ADMITTED, "the peer closed the connection")
+
+    async def _link_to(self, target: Address) -> Link:
+        """Find the link to a peer, or make one. One dial at a time for each peer. Raises DialError."""
+        while (event := self._dials.get(target.peer)) is not None:
+            await event.wait()
+        link = self.links.get(target.peer)
+        if link is not None:
+            return link
+        event = self._dials[target.peer] = trio.Event()
+        try:
+            return await self._connect(target)
+        finally:
+            del self._dials[target.peer]
+            event.set()
+
+    async def _connect(self, target: Address) -> Link:
+        line = TcpLine(await connect_tcp(target), allowance=UNPROVEN_BYTES_MAX)
+        good = False
+        cause: BaseException | None = None
+        try:
+            swarm = self._running().swarm
+            await swarm.upgrade_outbound_raw_conn(RawConnection(line, True), ID.from_base58(peer_id(target.peer)))
+            good = line.link is not None and line.link.conn is not None and not line.link.dropped
+        except DialError:
+            raise
+        except Exception as error:
+            log.debug("connecting to %s: %r", target.where, error)
+            cause = error
+        finally:
+            if not good:
+                line.abort()
+                if line.link is not None:
+                    line.link.drop("the connection failed")
+        if line.link is not None:
+            if good:
+                return line.link
+            with trio.move_on_after(_CROSSED_S):
+                await self.links.arrival(target.peer)
+            if (crossed := self.links.get(target.peer)) is not None:
+                return crossed
+        if _is_wrong_peer(cause):
+            raise DialError(DialReason.WRONG_PEER, f"somebody else answers at {target.where}")
+        self._running()
+        raise DialError(DialReason.NOT_ADMITTED, f"{target.where} closed the connection")
+
+    # -- knocking ----------------------------------------------------------------------------------------------
+
+    async def knock(self, to: Address | PeerKey, data: bytes, timeout_s: float) -> bytes:
+        """Ask one question; the caller sets the deadline too. Raises DialError."""
+        net = self._running()
+        if isinstance(to, bytes):
+            found = self.links.get(to)
+            if found is None or not found.up:
+                raise DialError(DialReason.UNREACHABLE, "this peer is not connected")
+            link = found
+        else:
+            link = await self._link_to(to)
+        link.knocks += 1
+        try:
+            stream = await open_stream(net.host, link, KNOCK, timeout_s)
+            try:
+                response = await ask(stream, data)
+            finally:
+                await reset(stream)
+        except StreamRefusedError as error:
+            raise DialError(DialReason.NOT_ADMITTED, str(error)) from error
+        finally:
+            link.knocks -= 1
+            if link.outbound and link.session is None and not (link.opening or link.knocks):
+                link.drop("the knock is over")
+        if response is None:
+            raise DialError(DialReason.NOT_ADMITTED, "the peer closed without a word")
+        return response
+
+    # -- streams -----------------------------------------------------------------------------------------------
+
+    def _open_session(self, link: Link) -> None:
+        """Begin to open the sync stream, if it is our part and not begun yet."""
+        if link.outbound and not link.opening and link.session is None and self.net is not None:
+            link.opening = True
+            self.net.nursery.start_soon(self._open_sync, link, self.net)
+
+    async def _open_sync(self, link: Link, net: Net) -> None:
+        try:
+            stream = await open_stream(net.host, link, SYNC, self._limits.session_s)
+        except StreamRefusedError as error:
+            log.debug("%s: %s", link.name, error)
+            link.drop("it opened no sync stream")
+            return
+        except Exception:
+            log.exception("opening a stream")
+            link.drop("an error of ours")
+            return
+        await self._run_session(link, stream)
+
+    async def _run_session(self, link: Link, stream: INetStream) -> None:
+        link.session = Session(
+            link,
+            stream,
+            self._inbox,
+            self._limits,
+            opened=lambda: self._opened(link),
+            taken=lambda cost: self._taken(link.peer, cost),
+        )
+        await link.session.run()
+
+    def _opened(self, link: Link) -> None:
+        link.up = True
+        link.settled.set()
+        up = PeerUp(peer=link.peer, outbound=link.outbound, relayed=False, address=link.line.where)
+        self._inbox.put(up, link.peer)
+        if self.net is not None and self.net.gossip is not None:
+            self.net.nursery.start_soon(self.net.gossip.serve, link)
+
+    def _taken(self, peer: PeerKey, cost: int) -> None:
+        link = self.links.get(peer)
+        if link is not None and link.session is not None:
+            link.session.give_back(cost)
+
+    async def on_stream(self, stream: INetStream) -> None:
+        """Serve one inbound stream. Nothing that a peer does may raise out of here: it would end the swarm."""
+        link = link_of(stream)
+        if self.net is None or link.streams >= STREAMS_MAX:
+            await reset(stream)
+            return
+        link.streams += 1
+        try:
+            handler = await accept_stream(self.net.host, stream, self._limits.session_s)
+            if handler is not None:
+                await handler(stream)
+        except Exception as error:
+            log.debug("a stream of %s: %r", link.name, error, exc_info=True)
+        finally:
+            link.streams -= 1
+            await reset(stream)
+
+    async def on_sync(self, stream: INetStream) -> None:
+        """Serve the sync stream that the other side has opened, if it may have one."""
+        link = link_of(stream)
+        if link.outbound or link.session is not None or link.dropped or not self.is_member(link.peer):
+            return
+        self._admit(link)
+        await self._run_session(link, stream)
+
+    async def on_knock(self, stream: INetStream) -> None:
+        """Answer one question of anybody."""
+        if self.knock_handler is not None:
+            with trio.move_on_after(self._limits.stranger_s):
+                await answer(stream, link_of(stream).peer, self.knock_handler)
+
+
+def _is_wrong_peer(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, PeerIDMismatchesPubkey):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
