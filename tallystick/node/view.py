@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tallystick.node.archive import Archive
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.ledger import Ledger
+    from tallystick.protocol.records_deal import Deal
     from tallystick.protocol.state import State
 
 
@@ -91,12 +92,28 @@ class View:
     @property
     def preview(self) -> State:
         """The state with everything pending, as of now. Read it at once, do not keep it."""
-        return self.ledger.view(self.now)
+        # A newcomer's own join can be here before the ledger is; then there is nothing to apply it to.
+        return self.ledger.state if self.is_empty else self.ledger.view(self.now)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether not even the founding entry is here yet."""
+        return not self.ledger.head.height and self.ledger.id not in self.ledger.pool
+
+    @property
+    def moment(self) -> int:
+        """The time by which balances vest: now, but never before the newest block."""
+        return max(self.now, self.ledger.head.time)
 
     def entry(self, entry_id: bytes) -> Entry | None:
         """An entry, pending or sealed. Raises StoreError where it is damaged."""
         pending = self.ledger.pool.entries.get(entry_id)
         return self.archive.entry(entry_id) if pending is None else pending.entry
+
+    def deal(self, deal_id: bytes) -> Deal | None:
+        """A deal as it is with everything pending, open or closed."""
+        state = self.preview
+        return state.deals.get(deal_id) or state.closed.get(deal_id) or self.archive.closed_deal(deal_id)
 
     def words(self, entry_id: bytes) -> dict[str, Any] | None:
         """The words of an entry as they were written, to be shown by `shown`; None where there are none here."""

@@ -1,0 +1,165 @@
+"""Answers from a few rows of the store, for the two commands that people type most: `points` and `status`.
+
+Where nothing is pending and nothing is due, the sealed rows are the whole answer: neither the charter has to be
+compiled nor the kinds of entries loaded, which would take most of the time of such a command. Whoever asks gets None
+where that is not so, and goes the long way (`reads`). Both ways give the same answer; a test holds them together.
+
+Rows are read here as the plain arrays they are stored as, in the order of the fields in `records`.
+
+Source: docs/spec/cli.md#start-up
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from tallystick.node import layout
+from tallystick.node.names import shown, stored_name
+from tallystick.node.status_words import ALONE, ASKED, MUTE, away_words, fork_words
+from tallystick.protocol.quorum import quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tallystick.node.store import Store
+
+_read: Final = msgpack.unpackb
+_POINT: Final = "acct/POINT/"
+
+
+def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: bytes) -> dict[str, Any] | None:
+    """The answer to `points{}` or `status{}` without a node, or None where it takes more than sealed rows."""
+    if args or op not in ("points", "status") or store.get(layout.FORMAT_KEY) != bytes([layout.FORMAT]):
+        return None
+    ledger, head = store.get(layout.LEDGER_KEY), store.get(layout.HEAD_KEY)
+    if ledger is None or head is None or next(iter(store.iterate(prefix=layout.PENDING)), None) is not None:
+        return None
+    if any(int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")):
+        return None
+    height, block_id, time, state_root, _ = _read(head)
+    answer = {"ledger": ledger.hex(), "height": height, "state_root": state_root.hex()}
+    if op == "points":
+        return answer | _points(store, max(now, time))
+    return answer | _status(store, now, device, block_id, time)
+
+
+def _rows(store: Store, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Rows of the sealed state whose path begins so."""
+    for key, data in store.iterate(prefix=layout.STATE + prefix.encode()):
+        yield key[1:].decode(), _read(data)
+
+
+def _row(store: Store, path: str) -> Any:
+    data = store.get(layout.STATE + path.encode())
+    return None if data is None else _read(data)
+
+
+def _charter(store: Store) -> tuple[int, dict[str, Any]]:
+    """Number and document of the charter in force."""
+    version, data, _ = _row(store, "charter")
+    return version, _read(data)
+
+
+# -- points ------------------------------------------------------------------------------------------------------------
+
+
+def _points(store: Store, moment: int) -> dict[str, Any]:
+    _, charter = _charter(store)
+    accounts = {path[len(_POINT) :]: amount for path, (amount,) in _rows(store, _POINT)}
+    members = sorted((row[4], path[7:], row) for path, row in _rows(store, "member/"))
+    rows = []
+    for joined, member, (standing, status, *_) in members:
+        balance = accounts.get(f"partner/{member}", 0)
+        if not balance and (standing == "observer" or status not in ("active", "departed")):
+            continue
+        lots = _row(store, f"lots/{member}") if balance else ()
+        rows.append(
+            {
+                "partner": member,
+                "name": _name(store, bytes.fromhex(member)),
+                "points": balance,
+                "vested": sum(_vested(lot, moment, joined) for lot in lots),
+                "pending": 0,
+            }
+        )
+    return {
+        "unit": charter["points"].get("name", "point"),
+        "pool": accounts.get("pool", 0),
+        "escrow": sum(amount for account, amount in accounts.items() if account.startswith("escrow/")),
+        "issued": accounts.get("issued", 0),
+        "redeemed": accounts.get("redeemed", 0),
+        "rows": rows,
+    }
+
+
+def _vested(lot: list[Any], moment: int, joined: int) -> int:
+    """As `lots.vested`, on a plain array."""
+    amount, earned, spent, (cliff, duration, from_lot, *_) = lot
+    if duration == 0:
+        return int(amount - spent)
+    if moment < (earned if from_lot else joined) + cliff:
+        return 0
+    return int(max(0, amount * max(0, min(moment - earned, duration)) // duration - spent))
+
+
+# -- status ------------------------------------------------------------------------------------------------------------
+
+
+def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -> dict[str, Any]:
+    version, charter = _charter(store)
+    me = _me(store, device)
+    mine = None if me is None else _row(store, f"member/{me.hex()}")
+    refusal = None if store.refusal is None else store.refusal.message
+    mute = MUTE if store.is_restored else None
+    sealers = [row for _, row in sorted((int(path[7:]), row) for path, row in _rows(store, "sealer/"))]
+    sealing = [row for row in sealers if row[3] in ("active", "leaving")]
+    my_status = None if mine is None else mine[1] if mine[1] != "active" else mine[0]
+    standing = ALONE if my_status is None else ASKED if my_status == "applicant" else None
+    return {
+        "name": shown(charter["name"]),
+        "block": block_id.hex(),
+        "pending": 0,
+        "orphans": 0,
+        "sealers": [_sealer(store, row) for row in sealing],
+        "quorum": quorum(len(sealing)),
+        "waiting_for": [],
+        "peers": 0,
+        "node_running": False,
+        "read_only": refusal is not None,
+        "mute": mute is not None,
+        "read_only_reason": refusal,
+        "mute_reason": mute,
+        "time": time,
+        "charter_version": version,
+        "due": False,
+        "me": None if me is None else me.hex(),
+        "my_name": None if me is None else _name(store, me),
+        "my_status": my_status,
+        "sealing": None,
+        "addresses": [],
+        "waits": [each for each in (away_words(len(sealing)), fork_words(len(sealing)), standing) if each],
+    }
+
+
+def _me(store: Store, device: bytes) -> bytes | None:
+    row = _row(store, f"device/{device.hex()}")
+    return None if row is None else row[0]
+
+
+def _sealer(store: Store, row: list[Any]) -> dict[str, Any]:
+    member, device, node_key, status, seen = row
+    return {
+        "partner": member.hex(),
+        "name": _name(store, member),
+        "device": device.hex(),
+        "node_key": node_key.hex(),
+        "status": status,
+        "seen": seen,
+    }
+
+
+def _name(store: Store, member: bytes) -> str | None:
+    name = stored_name(store, member)
+    return None if name is None else shown(name)

@@ -1,0 +1,147 @@
+"""The market: offers that stand, and deals from their acceptance to their end.
+
+Source: docs/spec/cli.md#deals
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.node.resolve import resolve_member
+from tallystick.protocol.deal_rules import can_be_accepted
+
+if TYPE_CHECKING:
+    from tallystick.node.read_args import DealsArgs, OffersArgs
+    from tallystick.node.view import View
+    from tallystick.protocol.records_deal import Deal, Offer
+
+#: What silence does when its time comes, by the name of the tick.
+SILENCE: Final = {
+    "deal.undelivered": "ends: nothing was delivered",
+    "deal.uncosigned": "is rejected: nobody cosigned",
+    "deal.rejected": "the rejection is final",
+    "deal.held": "the reduction is final",
+}
+ENDED: Final = frozenset(("returned", "cancelled"))
+
+
+def deals(view: View, args: DealsArgs) -> list[dict[str, Any]]:
+    """`deals{partner?, open?}`: all deals, closed ones included, by the time of their acceptance."""
+    only = None if args.partner is None else resolve_member(view, args.partner)
+    sealed = view.sealed
+    found: dict[bytes, tuple[Deal, bool, bool]] = {}
+    """Deal -> (as it is with everything pending, whether that is not sealed yet, whether it is open)."""
+    if not args.open:
+        found |= {deal_id: (deal, False, False) for deal_id, deal in view.archive.closed_deals()}
+        found |= {deal_id: (deal, True, False) for deal_id, deal in view.preview.closed.items()}
+    found |= {deal_id: (deal, sealed.deals.get(deal_id) != deal, True) for deal_id, deal in view.preview.deals.items()}
+    return [
+        deal_row(view, deal_id, deal, pending=pending, is_open=is_open)
+        for deal_id, (deal, pending, is_open) in sorted(found.items(), key=lambda item: (item[1][0].accepted, item[0]))
+        if only is None or only in (deal.seller, deal.buyer)
+    ]
+
+
+def deal_row(view: View, deal_id: bytes, deal: Deal, *, pending: bool, is_open: bool) -> dict[str, Any]:
+    """One deal."""
+    return {
+        "deal": deal_id.hex(),
+        "offer": deal.offer.hex(),
+        "step": deal.step or None,
+        "seller": deal.seller.hex(),
+        "buyer": deal.buyer.hex(),
+        "units": deal.units,
+        "price": deal.terms.price,
+        "gross": deal.gross,
+        "status": deal.status,
+        "delivered": deal.delivered,
+        "grade": deal.grade or None,
+        "award": award(deal),
+        "deadline": deal.deadline or None,
+        "pending": pending,
+        # Beyond what programs were promised.
+        "open": is_open,
+        "title": title(view, deal.step, deal.offer),
+        "unit": unit(view, deal.step),
+        "seller_name": view.name(deal.seller),
+        "buyer_name": view.name(deal.buyer),
+        "payer": deal.terms.payer,
+        "accepted": deal.accepted,
+        "delivered_at": deal.delivered_at or None,
+        "decided": deal.decided or None,
+        "approved": deal.approved or None,
+        "returns": deal.returns,
+        "held": deal.held,
+        "consents": [side.hex() for side in deal.consents],
+        "due": None if deal.due is None else deal.due[0],
+        "due_what": silence(view, deal),
+    }
+
+
+def award(deal: Deal) -> int | None:
+    """What the seller got; None until it is decided."""
+    if deal.status == "approved" or (deal.status == "disputed" and deal.paid):
+        return deal.paid
+    return 0 if deal.status in ENDED else None
+
+
+def silence(view: View, deal: Deal) -> str | None:
+    """What happens at `due` if nobody does anything."""
+    tick = None if deal.due is None else view.preview.due.get(deal.due)
+    if tick is None:
+        return None
+    if tick.what == "deal.unreviewed":
+        return "is approved by silence" if deal.terms.on_silence == "approve" else "lapses: is rejected by silence"
+    return SILENCE.get(tick.what, tick.what)
+
+
+def title(view: View, step_id: str, offer_id: bytes) -> str | None:
+    """What a deal or offer is about: the title of its step, or the words of the offer."""
+    if not step_id:
+        return view.word(offer_id, "title")
+    step = view.ledger.charter.steps.get(step_id)
+    return step_id if step is None else step.title
+
+
+def unit(view: View, step_id: str) -> str | None:
+    """What one unit is called."""
+    step = view.ledger.charter.steps.get(step_id)
+    return None if step is None else step.unit
+
+
+def offers(view: View, args: OffersArgs) -> list[dict[str, Any]]:
+    """`offers{partner?, all?}`: what can be accepted now, by expiry; with `all` whatever the state still knows."""
+    only = None if args.partner is None else resolve_member(view, args.partner)
+    sealed = view.sealed
+    rows = sorted(view.preview.offers.items(), key=lambda item: (item[1].expires, item[0]))
+    return [
+        offer_row(view, offer_id, offer, pending=sealed.offers.get(offer_id) != offer)
+        for offer_id, offer in rows
+        if (args.all or can_be_accepted(offer, view.moment)) and only in (None, offer.author, offer.to)
+    ]
+
+
+def offer_row(view: View, offer_id: bytes, offer: Offer, *, pending: bool) -> dict[str, Any]:
+    """One offer."""
+    return {
+        "offer": offer_id.hex(),
+        "partner": offer.author.hex(),
+        "name": view.name(offer.author),
+        "side": offer.side,
+        "step": offer.step or None,
+        "title": title(view, offer.step, offer_id),
+        "units": offer.units,
+        "unit": unit(view, offer.step),
+        "price": offer.terms.price,
+        "gross": offer.units * offer.terms.price,
+        "payer": offer.terms.payer,
+        "to": None if offer.to is None else offer.to.hex(),
+        "to_name": None if offer.to is None else view.name(offer.to),
+        "deadline": offer.deadline or None,
+        "expires": offer.expires,
+        "copies": offer.copies,
+        "endorsed": [member.hex() for member in offer.endorsed],
+        "withdrawn": offer.withdrawn,
+        "note": view.word(offer_id, "note"),
+        "pending": pending,
+    }

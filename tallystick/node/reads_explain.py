@@ -1,0 +1,165 @@
+"""Why: the postings behind a balance, a deal or an entry, each with its rule and arithmetic.
+
+Source: docs/spec/cli.md#explain, docs/spec/charter.md#postings
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tallystick.node.errors import HomeReason
+from tallystick.node.resolve import UnresolvedError, resolve_entry, resolve_member
+from tallystick.protocol.act import Posting
+from tallystick.protocol.deal_rules import escrow_of
+from tallystick.protocol.pay import account_of
+
+if TYPE_CHECKING:
+    from tallystick.node.archive import OutcomeRow
+    from tallystick.node.read_args import ExplainArgs
+    from tallystick.node.view import View
+
+_is_posting: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})\.([0-9]{1,9})").fullmatch
+
+
+class _Cause(NamedTuple):
+    """What moved something: an entry or a tick, and where it is sealed."""
+
+    when: int
+    entry: bytes
+    """The entry; for a tick what it was about."""
+    what: str
+    """Kind of the entry, or the name of the tick."""
+    charter: int | None
+    height: int | None
+    """None: it is pending."""
+    place: int | None
+
+
+def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
+    """`explain{id, commodity?}`: for a member every posting of its account, oldest first; they sum to the balance.
+
+    For a deal those of its escrow, which sum to what is still in it; for an entry all that it moved, as its receivers
+    see it. Only a single entry is explained before it is sealed. Raises UnresolvedError.
+    """
+    match = _is_posting(args.id.strip())
+    if match is not None:
+        return [_one(view, *(int(part) for part in match.groups()))]
+    member, entry_id = _meant(view, args.id)
+    if member is not None:
+        return list(_of_account(view, member, account_of(member), args.commodity))
+    entry = view.entry(entry_id)
+    if entry is not None and entry.kind == "accept":
+        rows = list(_of_account(view, entry_id, escrow_of(entry_id), args.commodity))
+        if rows:
+            return rows
+    return list(_of_entry(view, entry_id))
+
+
+def postings_of(view: View, entry_id: bytes) -> list[dict[str, Any]]:
+    """What an entry has moved, or would move, as its receivers see it."""
+    return list(_of_entry(view, entry_id))
+
+
+def _meant(view: View, text: str) -> tuple[bytes | None, bytes]:
+    """The member, or else the entry, that is meant. A member's id is that of its join."""
+    try:
+        return resolve_member(view, text), b""
+    except UnresolvedError as error:
+        if error.reason != HomeReason.NOT_FOUND:
+            raise
+        refusal = error
+    try:
+        return None, resolve_entry(view, text)
+    except UnresolvedError as error:
+        # Candidates that look like the name help more than that no entry begins so.
+        raise (refusal if refusal.candidates else error) from None
+
+
+def _of_account(view: View, owner: bytes, account: str, commodity: str) -> Iterator[dict[str, Any]]:
+    for height, place, row in view.archive.outcomes_of(owner):
+        cause = _cause(height, place, row)
+        for number, posting in enumerate(_postings(row)):
+            if posting.commodity == commodity and account in (posting.source, posting.target):
+                yield _line(view, cause, number, posting, account)
+
+
+def _of_entry(view: View, entry_id: bytes) -> Iterator[dict[str, Any]]:
+    sealed = view.archive.sealed_row(entry_id)
+    if sealed is not None:
+        row = view.archive.outcome(sealed.height, sealed.place)
+        if row is not None:
+            cause = _cause(sealed.height, sealed.place, row)
+            for number, posting in enumerate(_postings(row)):
+                yield _line(view, cause, number, posting, posting.target)
+        return
+    pending = view.ledger.pool.entries.get(entry_id)
+    state = view.preview
+    result = view.ledger.preview.result(entry_id)
+    if pending is not None and result is not None:
+        version = state.charter_row.version if state.charters else None
+        cause = _Cause(result.at, entry_id, pending.entry.kind, version, None, None)
+        for number, posting in enumerate(result.postings):
+            yield _line(view, cause, number, posting, posting.target)
+
+
+def _one(view: View, height: int, place: int, number: int) -> dict[str, Any]:
+    row = view.archive.outcome(height, place) if height < 2**63 and place < 2**32 else None
+    postings = [] if row is None else list(_postings(row))
+    if row is None or number >= len(postings):
+        raise UnresolvedError(f"there is no posting {height}.{place}.{number}", reason=HomeReason.NOT_FOUND)
+    return _line(view, _cause(height, place, row), number, postings[number], postings[number].target)
+
+
+def _postings(row: OutcomeRow) -> Iterable[Posting]:
+    return (Posting(*posting) for posting in row.postings)
+
+
+def _cause(height: int, place: int, row: OutcomeRow) -> _Cause:
+    return _Cause(row.at, row.cause, row.what, row.charter_version, height, place)
+
+
+def _line(view: View, cause: _Cause, number: int, posting: Posting, account: str) -> dict[str, Any]:
+    is_target = account == posting.target
+    return {
+        "when": cause.when,
+        "amount": posting.amount if is_target else -posting.amount,
+        "commodity": posting.commodity,
+        "account": account,
+        "counter_account": posting.source if is_target else posting.target,
+        "entry": cause.entry.hex(),
+        "rule": posting.rule,
+        "charter": cause.charter,
+        "formula": posting.formula,
+        "block": cause.height,
+        # Beyond what programs were promised.
+        "what": cause.what,
+        "posting": None if cause.height is None else f"{cause.height}.{cause.place}.{number}",
+        "about": _about(view, cause.entry),
+    }
+
+
+def _about(view: View, cause: bytes) -> dict[str, Any] | None:
+    """The deal behind a posting: who sold what to whom."""
+    deal_id = _deal_of(view, cause)
+    deal = None if deal_id is None else view.deal(deal_id)
+    if deal_id is None or deal is None:
+        return None
+    return {
+        "deal": deal_id.hex(),
+        "step": deal.step or None,
+        "seller": deal.seller.hex(),
+        "seller_name": view.name(deal.seller),
+        "buyer": deal.buyer.hex(),
+        "buyer_name": view.name(deal.buyer),
+    }
+
+
+def _deal_of(view: View, cause: bytes) -> bytes | None:
+    """The deal that an entry or tick was about. A tick's cause is the deal itself."""
+    if view.deal(cause) is not None:
+        return cause
+    entry = view.entry(cause)
+    ref = None if entry is None else entry.body.get("deal")
+    return ref if isinstance(ref, bytes) else None

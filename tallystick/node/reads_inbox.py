@@ -1,0 +1,161 @@
+"""What waits for the person who asks, each with its deadline: one small function for each kind of thing.
+
+Source: docs/spec/cli.md#inbox
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.node.reads_deals import silence, title
+from tallystick.protocol.deal_rules import can_be_accepted
+from tallystick.protocol.membership import is_full_partner, sponsors_needed
+from tallystick.protocol.sealers import active_sealers
+
+if TYPE_CHECKING:
+    from tallystick.node.read_args import ReadArgs
+    from tallystick.node.view import View
+    from tallystick.protocol.records import Member
+    from tallystick.protocol.records_deal import Deal
+
+Item = dict[str, Any]
+
+
+def inbox(view: View, args: ReadArgs) -> list[Item]:
+    """`inbox{}`: what only I can do, or what the rules wait for from me; nearest deadline first, then without one."""
+    me = view.me
+    member = None if me is None else view.preview.members.get(me)
+    if me is None or member is None:
+        return []
+    items = [item for source in SOURCES for item in source(view, me, member)]
+    items.sort(key=lambda item: (item["deadline"] is None, item["deadline"] or 0, item["what"], item["id"]))
+    return items
+
+
+def _item(
+    view: View, what: str, item_id: bytes, text: str, *, deadline: int | None, partner: bytes | None, **more: Any
+) -> Item:
+    return {
+        "what": what,
+        "id": item_id.hex(),
+        "text": text,
+        "deadline": deadline,
+        "partner": None if partner is None else partner.hex(),
+        "name": None if partner is None else view.name(partner),
+        **more,
+    }
+
+
+def _work(view: View, deal: Deal, offer_id: bytes) -> str:
+    return f"{deal.units} x {title(view, deal.step, offer_id) or 'an open offer'}, {deal.gross} points"
+
+
+# -- offers ------------------------------------------------------------------------------------------------------------
+
+
+def offers_to_me(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Offers that nobody else can accept."""
+    rows = [(offer_id, row) for offer_id, row in view.preview.offers.items() if row.to == me]
+    for offer_id, offer in rows:
+        if not can_be_accepted(offer, view.moment):
+            continue
+        verb = "sell" if offer.side == "sell" else "buy"
+        what = title(view, offer.step, offer_id) or "an open offer"
+        points = offer.units * offer.terms.price
+        text = f"{view.called(offer.author)} offers to {verb}: {offer.units} x {what}, {points} points"
+        deadline = min(offer.expires, offer.deadline) if offer.deadline else offer.expires
+        yield _item(view, "accept", offer_id, text, deadline=deadline, partner=offer.author, offer=offer_id.hex())
+
+
+# -- deals -------------------------------------------------------------------------------------------------------------
+
+
+def deals_of_mine(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Deals in which it is my turn, and those of others that need a third partner."""
+    can_cosign = is_full_partner(member, view.moment)
+    for deal_id, deal in list(view.preview.deals.items()):
+        turn = _turn(view, me, deal, can_cosign=can_cosign)
+        if turn is None:
+            continue
+        what, text, other, deadline = turn
+        yield _item(
+            view, what, deal_id, text, deadline=deadline, partner=other, deal=deal_id.hex(), silence=silence(view, deal)
+        )
+
+
+def _turn(view: View, me: bytes, deal: Deal, *, can_cosign: bool) -> tuple[str, str, bytes, int | None] | None:
+    """(what to do, in words, the other side, until when), or None where it is not my turn."""
+    due = None if deal.due is None else deal.due[0]
+    work = _work(view, deal, deal.offer)
+    seller, buyer = view.called(deal.seller), view.called(deal.buyer)
+    other = deal.buyer if me == deal.seller else deal.seller
+    is_side = me in (deal.seller, deal.buyer)
+    status = deal.status
+    if is_side and deal.consents and me not in deal.consents and status in ("accepted", "delivered", "waiting"):
+        return "cancel", f"{view.called(other)} wants to cancel: {work}", other, due
+    if me == deal.seller:
+        if status == "accepted":
+            again = " again" if deal.returns else ""
+            return "deliver", f"deliver{again} to {buyer}: {work}", deal.buyer, deal.deadline or due
+        if status == "rejected" and not deal.disputed:
+            return "dispute", f"{buyer} rejected, and you may dispute it: {work}", deal.buyer, due
+        if status == "approved" and deal.held:
+            return "dispute", f"{deal.held} points are held back, and you may dispute it: {work}", deal.buyer, due
+    if me == deal.buyer and status == "delivered":
+        return "approve", f"approve, return or reject what {seller} delivered: {work}", deal.seller, due
+    if can_cosign and not is_side and status == "waiting":
+        return "cosign", f"cosign what {buyer} approved for {seller}: {work}", deal.seller, due
+    if status == "disputed" and me in deal.panel and all(verdict.member != me for verdict in deal.verdicts):
+        return "verdict", f"judge between {seller} and {buyer}: {work}", deal.seller, due
+    return None
+
+
+# -- people ------------------------------------------------------------------------------------------------------------
+
+
+def applicants(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Those who ask to come in, or to become partners, and for whom I have not vouched."""
+    if not is_full_partner(member, view.moment):
+        return
+    needed = sponsors_needed(view.ledger.charter, view.preview, view.moment)
+    for other_id, other in list(view.preview.members.items()):
+        asks = other.status == "applicant" or (other.standing == "contributor" and other.vouches)
+        if not asks or me in other.vouches:
+            continue
+        text = f"{view.called(other_id)} asks to come in as {other.standing}: {len(other.vouches)} of {needed} vouch"
+        if other.status == "active":
+            text = f"{view.called(other_id)} is to become a partner: {len(other.vouches)} of {needed} vouch"
+        yield _item(view, "admit", other_id, text, deadline=None, partner=other_id)
+
+
+def sealers_to_agree(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Those who ask to seal, where sealers decide and I am one."""
+    if view.ledger.charter.finality.sealers != "all":
+        return
+    state = view.preview
+    if all(row.member != me for row in active_sealers(state)):
+        return
+    asking = [row.member for _, row in sorted(state.sealers.items()) if row.status == "requested"]
+    for other in asking:
+        if me not in view.preview.members[other].agreed:
+            text = f"{view.called(other)} asks to seal: agree with `tally admit {view.called(other)} --sealer`"
+            yield _item(view, "agree", other, text, deadline=None, partner=other)
+
+
+# -- votes -------------------------------------------------------------------------------------------------------------
+
+
+def votes(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Open proposals on which I may vote and have not."""
+    for proposal_id, row in list(view.preview.proposals.items()):
+        ballot = row.ballot
+        if row.status != "open" or ballot is None or all(elector.member != me for elector in ballot.electors):
+            continue
+        if all(vote.member != me for vote in row.votes):
+            text = f"vote on the proposal of {view.called(row.author)}: {row.what}"
+            yield _item(view, "vote", proposal_id, text, deadline=ballot.end, partner=row.author)
+
+
+Source = Callable[["View", bytes, "Member"], Iterator[Item]]
+SOURCES: Final[tuple[Source, ...]] = (offers_to_me, deals_of_mine, applicants, sealers_to_agree, votes)

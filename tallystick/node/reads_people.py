@@ -1,0 +1,124 @@
+"""Members and their devices, and the nodes of others.
+
+Source: docs/spec/cli.md#partners
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tallystick.crypto.words import fingerprint
+from tallystick.node.names import skeleton
+from tallystick.protocol.membership import is_away, is_suspended, sponsors_needed
+
+if TYPE_CHECKING:
+    from tallystick.node.read_args import ReadArgs
+    from tallystick.node.view import PeerFact, View
+    from tallystick.protocol.records import Device, Member
+
+
+def partners(view: View, args: ReadArgs) -> list[dict[str, Any]]:
+    """`partners{}`: everybody, applicants and those who left included, by the time they came."""
+    if view.is_empty:
+        return []
+    sealed = view.sealed
+    state = view.preview
+    devices: dict[bytes, list[tuple[bytes, Device]]] = {}
+    for key, device in state.devices.items():
+        devices.setdefault(device.member, []).append((key, device))
+    sealing = {row.member: row.status for _, row in sorted(state.sealers.items())}
+    needed = sponsors_needed(view.ledger.charter, state, view.moment)
+    alike = _alike(view)
+    rows = sorted(view.preview.members.items(), key=lambda item: (item[1].since, item[0]))
+    return [
+        _member_row(view, member_id, member, alike)
+        | {
+            "devices": [_device_row(key, device) for key, device in sorted(devices.get(member_id, ()))],
+            "fingerprint": _fingerprint(devices.get(member_id, ())),
+            "sealer": sealing.get(member_id) in ("active", "leaving"),
+            "sealing": sealing.get(member_id),
+            "agreed": [other.hex() for other in member.agreed],
+            "vouches": len(member.vouches),
+            "vouches_needed": needed if member.status == "applicant" else None,
+            "vouched_by": [other.hex() for other in member.vouches],
+            "pending": sealed.members.get(member_id) != member,
+        }
+        for member_id, member in rows
+    ]
+
+
+def _alike(view: View) -> dict[str, list[bytes]]:
+    """Members by what an eye sees of their names."""
+    alike: dict[str, list[bytes]] = {}
+    for member_id, name in sorted(view.names().items()):
+        if name is not None:
+            alike.setdefault(skeleton(name), []).append(member_id)
+    return alike
+
+
+def _member_row(view: View, member_id: bytes, member: Member, alike: dict[str, list[bytes]]) -> dict[str, Any]:
+    name = view.raw_name(member_id)
+    others = [] if name is None else alike[skeleton(name)]
+    return {
+        "partner": member_id.hex(),
+        "name": view.name(member_id),
+        "looks_like": [other.hex() for other in others if other != member_id],
+        "standing": member.standing,
+        "status": member.status,
+        "roles": list(member.roles),
+        "since": member.since,
+        "probation_until": member.probation_until or None,
+        "away_until": member.away_until if is_away(member, view.moment) else None,
+        "suspended_until": member.suspended_until if is_suspended(member, view.moment) else None,
+        "departed": member.departed or None,
+        "inviter": None if member.inviter is None else member.inviter.hex(),
+        "inviter_name": None if member.inviter is None else view.name(member.inviter),
+        "me": member_id == view.me,
+    }
+
+
+def _device_row(key: bytes, device: Device) -> dict[str, Any]:
+    return {
+        "device": key.hex(),
+        "node_key": device.node_key.hex(),
+        "scope": device.scope,
+        "status": device.status,
+        "entries": device.head_seq + 1,
+        "since": device.since,
+    }
+
+
+def _fingerprint(devices: list[tuple[bytes, Device]] | tuple[()]) -> str | None:
+    """The six words of the first device, to be compared by voice."""
+    first = min(devices, key=lambda item: (item[1].since, item[0]), default=None)
+    return None if first is None else fingerprint(first[0])
+
+
+def peers(view: View, args: ReadArgs) -> list[dict[str, Any]]:
+    """`peers{}`: nodes that this one knows, connected ones first; without a node, where others were reached last."""
+    if view.node is None:
+        members = _members_by_node_key(view)
+        return [
+            _peer_row(view, key, members.get(key), addresses[-1] if addresses else "", None)
+            for key, addresses in view.archive.peers()
+        ]
+    rows = sorted(view.node.peers, key=lambda peer: (not peer.connected, -peer.seen, peer.key))
+    return [_peer_row(view, peer.key, peer.member, peer.address, peer) for peer in rows]
+
+
+def _members_by_node_key(view: View) -> dict[bytes, bytes]:
+    return {device.node_key: device.member for device in view.preview.devices.values()}
+
+
+def _peer_row(view: View, key: bytes, member: bytes | None, address: str, fact: PeerFact | None) -> dict[str, Any]:
+    height = None if fact is None else fact.height
+    return {
+        "peer": key.hex(),
+        "partner": None if member is None else member.hex(),
+        "name": None if member is None else view.name(member),
+        "address": address or None,
+        "connected": fact is not None and fact.connected,
+        "seen": (fact.seen or None) if fact is not None else None,
+        "height": height,
+        "behind": None if height is None else max(0, view.ledger.head.height - height),
+    }

@@ -1,0 +1,171 @@
+"""Where the ledger stands, and what waits for whom.
+
+Source: docs/spec/cli.md#status, docs/spec/finality.md#words
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tallystick.node import layout, status_words
+from tallystick.node.names import shown
+from tallystick.node.status_words import Missing
+from tallystick.protocol.quorum import quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tallystick.node.read_args import ReadArgs
+    from tallystick.node.view import View
+    from tallystick.protocol.records import Sealer
+
+
+def status(view: View, args: ReadArgs) -> dict[str, Any]:
+    """`status{}`: the newest block, who seals, what is pending and for whom it waits; `waits` says it in sentences."""
+    ledger, node = view.ledger, view.node
+    head = ledger.head
+    refusal = view.archive.store.refusal
+    read_only = (None if node is None else node.read_only) or (None if refusal is None else refusal.message)
+    mute = None if node is None else node.mute
+    if mute is None and view.archive.store.is_restored:
+        mute = status_words.MUTE
+    pending = len(ledger.pool)
+    sealers = () if view.is_empty else ledger.sealers()
+    is_due = bool(head.height) and ledger.due_by(view.now)
+    missing, need = missing_sealers(view, sealers)
+    waits = waits_of(view, sealers, pending, is_due, need, missing)
+    return {
+        "ledger": ledger.id.hex(),
+        "name": None if view.is_empty else shown(ledger.charter.name),
+        "height": head.height,
+        "block": head.block_id.hex() if head.height else None,
+        "state_root": head.state_root.hex() if head.height else None,
+        "pending": pending,
+        "orphans": _loose_count(view) if node is None else node.orphans,
+        "sealers": [sealer_row(row, view.name(row.member)) for row in sealers],
+        "quorum": quorum(len(sealers)) if sealers else 0,
+        "waiting_for": [waiting_row(each, view.name(each.partner)) for each in missing] if pending or is_due else [],
+        "peers": 0 if node is None else sum(1 for peer in node.peers if peer.connected),
+        "node_running": node is not None,
+        "read_only": read_only is not None,
+        "mute": mute is not None,
+        # Beyond what programs were promised.
+        "read_only_reason": read_only,
+        "mute_reason": mute,
+        "time": head.time if head.height else None,
+        "charter_version": view.sealed.charter_row.version if head.height else None,
+        "due": is_due,
+        "me": None if view.me is None else view.me.hex(),
+        "my_name": None if view.me is None else view.name(view.me),
+        "my_status": _my_status(view),
+        "sealing": None if node is None else _sealing_row(view),
+        "addresses": [] if node is None else list(node.addresses),
+        "waits": waits,
+    }
+
+
+def sealer_row(row: Sealer, name: str | None) -> dict[str, Any]:
+    """One of those who seal the next block."""
+    return {
+        "partner": row.member.hex(),
+        "name": name,
+        "device": row.device.hex(),
+        "node_key": row.node_key.hex(),
+        "status": row.status,
+        "seen": row.seen,
+    }
+
+
+def waiting_row(each: Missing, name: str | None) -> dict[str, Any]:
+    """Somebody whose computer is waited for."""
+    return {"partner": each.partner.hex(), "name": name, "away_ms": each.away_ms}
+
+
+def missing_sealers(view: View, sealers: Sequence[Sealer]) -> tuple[list[Missing], int]:
+    """The sealers that are not there, longest away first, and how many of them a block needs.
+
+    There is who has handed in a READY or is connected to this node, and this device itself.
+    """
+    node = view.node
+    there: set[bytes] = set()
+    last: dict[bytes, int] = {}
+    if node is not None:
+        there = {peer.key for peer in node.peers if peer.connected}
+        last = {peer.key: peer.seen for peer in node.peers}
+        if node.sealing is not None and node.sealing.height == view.ledger.head.height + 1:
+            there.update(node.sealing.ready)
+    absent = [row for row in sealers if row.node_key not in there and row.device != view.device]
+    missing = [
+        Missing(row.member, view.called(row.member), max(0, view.now - max(row.seen, last.get(row.node_key, 0))))
+        for row in absent
+    ]
+    missing.sort(key=lambda each: (-each.away_ms, each.partner))
+    need = quorum(len(sealers)) - (len(sealers) - len(absent)) if sealers else 0
+    return ([], 0) if need <= 0 else (missing, need)
+
+
+def waits_of(
+    view: View, sealers: Sequence[Sealer], pending: int, is_due: bool, need: int, missing: Sequence[Missing]
+) -> list[str]:
+    """What holds for this ledger, in sentences."""
+    if view.is_empty:
+        return [status_words.EMPTY]
+    count = len(sealers)
+    said = [
+        status_words.finality_words(pending, is_due, need, missing),
+        _mine(view, missing),
+        status_words.away_words(count),
+        status_words.fork_words(count),
+        _standing_words(view),
+    ]
+    return [each for each in said if each is not None]
+
+
+def _mine(view: View, missing: Sequence[Missing]) -> str | None:
+    """Deals of mine that pending entries change."""
+    me, pool = view.me, view.ledger.pool.entries
+    if me is None or not pool:
+        return None
+    touched = {ref for pending in pool.values() for ref in (pending.entry.id, *pending.body.refs())}
+    state = view.preview
+    deals = points = 0
+    for deal_id in touched:
+        deal = state.deals.get(deal_id) or state.closed.get(deal_id)
+        if deal is not None and me in (deal.seller, deal.buyer):
+            deals += 1
+            points += deal.gross
+    return status_words.mine_words(deals, points, missing)
+
+
+def _my_status(view: View) -> str | None:
+    member = None if view.me is None else view.preview.members.get(view.me)
+    if member is None:
+        return None
+    return member.status if member.status != "active" else member.standing
+
+
+def _standing_words(view: View) -> str | None:
+    if view.me is None:
+        return status_words.ALONE
+    if _my_status(view) == "applicant":
+        return status_words.ASKED
+    return None
+
+
+def _sealing_row(view: View) -> dict[str, Any] | None:
+    fact = None if view.node is None else view.node.sealing
+    if fact is None:
+        return None
+    return {
+        "height": fact.height,
+        "round": fact.round,
+        "step": fact.step,
+        "ready": [key.hex() for key in fact.ready],
+        "voted": [key.hex() for key in fact.voted],
+    }
+
+
+def _loose_count(view: View) -> int:
+    """Entries in the store that do not connect, such as a join whose ledger is not here yet."""
+    stored = sum(1 for _ in view.archive.store.iterate(prefix=layout.PENDING))
+    return max(0, stored - len(view.ledger.pool))

@@ -1,0 +1,88 @@
+"""What a ledger's finality means for its people, in sentences.
+
+Only numbers and names come in, so that a command which answers from a few rows can say the same as a running node.
+
+Source: docs/spec/finality.md#words
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from tallystick.protocol.quorum import culprits_least, quorum
+
+#: Names that one sentence lists.
+_NAMES_MAX: Final = 5
+
+MUTE: Final = "the database is older than what this device has signed: it neither votes nor signs"
+ALONE: Final = "this device is no member's in this ledger"
+ASKED: Final = "you have asked to come in: partners vouch for you with `tally admit`"
+EMPTY: Final = "the ledger is not here yet: `tally node` fetches it from a partner"
+
+
+class Missing(NamedTuple):
+    """A sealer that is not there."""
+
+    partner: bytes
+    called: str
+    away_ms: int
+    """Since it was last seen."""
+
+
+def away_words(count: int) -> str:
+    """How many sealers may be away."""
+    if count == 1:
+        return "one computer seals this ledger: what it has is final at once"
+    if count == 2:
+        return "two computers seal this ledger, and both are needed for a block"
+    need = quorum(count)
+    return f"{need} of the {count} computers that seal are needed for a block: {count - need} may be away"
+
+
+def fork_words(count: int) -> str:
+    """How many cheaters a fork needs."""
+    if count == 1:
+        return "whoever seals alone could show two people different ledgers, and would be convicted by the two"
+    least = culprits_least(count)
+    if least == 1:
+        return "one sealer that cheats could fork this ledger, and would be named by it"
+    return f"{least} sealers would have to cheat together to fork this ledger, and would be named by it"
+
+
+def finality_words(pending: int, is_due: bool, need: int, missing: Sequence[Missing]) -> str | None:
+    """What everything that is not final waits for; None when nothing waits."""
+    if not pending and not is_due:
+        return None
+    what = f"{pending} pending {'entry' if pending == 1 else 'entries'}" if pending else "what has fallen due"
+    if need <= 0 or not missing:
+        return f"the next block seals {what}"
+    names = ", ".join(f"{each.called} ({span(each.away_ms)})" for each in missing[:_NAMES_MAX])
+    more = f" and {len(missing) - _NAMES_MAX} more" if len(missing) > _NAMES_MAX else ""
+    return f"finality waits for {need} of: {names}{more}; {what} can still change"
+
+
+def mine_words(deals: int, points: int, missing: Sequence[Missing]) -> str | None:
+    """What waiting costs the person who asks; None where nothing of theirs waits."""
+    if not deals:
+        return None
+    which = "one of your deals" if deals == 1 else f"{deals} of your deals"
+    verb = "waits" if deals == 1 else "wait"
+    amount = "1 point" if points == 1 else f"{points} points"
+    names = [f"{each.called}'s" for each in missing[:_NAMES_MAX]]
+    for_whom = f"for {' or '.join(names)} computer" if names else "for the next block"
+    return f"{which}, {amount}, {verb} {for_whom}; nothing is lost"
+
+
+def span(ms: int) -> str:
+    """A length of time as people say it: the largest unit, rounded down."""
+    for size, one, many in (
+        (86_400_000, "day", "days"),
+        (3_600_000, "h", "h"),
+        (60_000, "min", "min"),
+        (1_000, "s", "s"),
+    ):
+        if ms >= size:
+            count = ms // size
+            return f"{count} {one if count == 1 else many}"
+    return "now"
