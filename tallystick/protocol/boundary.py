@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from tallystick.protocol import amendments
+from tallystick.protocol import outcomes as outcomes_of_votes
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.departure import depart
 from tallystick.protocol.sealers import change_sealers
@@ -45,10 +47,30 @@ def run_boundary(state: State, context: Context, authors: AbstractSet[bytes], st
             act = Act(state, context, context.time, ref)
             depart(act, ref, good=True)
             outcomes.append(Outcome(what, ref, tuple(act.postings)))
+    for ref in _in_order(state, asked, "judge"):
+        act = Act(state, context, context.time, ref)
+        if outcomes_of_votes.judge(act, ref):
+            proposal = state.proposals[ref]
+            outcomes.append(Outcome(f"{proposal.status}.{proposal.what}", ref, tuple(act.postings)))
     act = Act(state, context, context.time, context.ledger)
+    waiting = state.amendments.get("")
+    charter = amendments.due_now(act)
+    amendments.judge_objective(act, charter or context.charter)
+    for ref in _in_order(state, asked, "propose"):
+        outcomes_of_votes.open_ballot(act, ref, charter or context.charter)
     change_sealers(act, authors)
+    if charter is not None and waiting is not None:
+        act = Act(state, context, context.time, waiting.proposal)
+        amendments.put_in_force(act, charter)
+        outcomes.append(Outcome("amend", waiting.proposal, tuple(act.postings)))
     fade(act, stale_ms)
     return outcomes
+
+
+def _in_order(state: State, asked: list[tuple[str, bytes]], what: str) -> list[bytes]:
+    """Proposals for which something was asked, each once, in the order of their entries."""
+    found = {ref for each, ref in asked if each == what}
+    return sorted(found, key=lambda ref: state.proposals[ref].number)
 
 
 def fade(act: Act, stale_ms: int) -> None:

@@ -17,6 +17,7 @@ from tallystick.protocol.act import INT_MAX, POINT
 from tallystick.protocol.charter import Step
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS, asked
+from tallystick.protocol.objective import count_award, count_units
 from tallystick.protocol.pay import account_of, pay
 from tallystick.protocol.records_deal import Terms
 
@@ -35,6 +36,8 @@ RETURNS_MAX: Final = 3
 AWAY_MS_MAX: Final = 14 * DAY_MS
 #: Statuses in which a deal counts against `max-open`.
 UNDECIDED: Final = ("accepted", "delivered", "waiting")
+#: Whoever decides a deal needs what these say.
+WORDS_NEEDED: Final = frozenset(("deliver", "return", "reject", "dispute"))
 
 
 # -- offers ----------------------------------------------------------------------------------------------------------
@@ -160,6 +163,9 @@ def check_status(deal: Deal, *statuses: str) -> None:
 def wait(act: Act, deal_id: bytes, deal: Deal, what: str, time: int) -> None:
     """Store the deal with a tick that stands for silence from now on; the one before it is cancelled."""
     act.unschedule(deal.due)
+    entry = act.entry
+    if entry is not None and entry.kind in WORDS_NEEDED and entry.annex_hash is not None:
+        deal = changed(deal, said=(*deal.said, entry.id))
     act.state.deals.set(deal_id, changed(deal, due=act.schedule(time, what, deal_id)))
 
 
@@ -246,6 +252,7 @@ def needs_cosign(act: Act, deal: Deal) -> bool:
 def settle(act: Act, deal_id: bytes, deal: Deal) -> None:
     """Pay what was approved. What a reduction withheld stays in escrow while the seller may dispute it."""
     award, full, formula = award_of(deal, deal.approved, deal.grade)
+    count_units(act.state, deal.step, deal.approved)
     deal = pay_up_to(act, deal_id, deal, award, formula)
     held = max(0, full - deal.paid)
     rest = max(0, deal.gross - deal.paid - held)
@@ -264,6 +271,7 @@ def pay_up_to(act: Act, deal_id: bytes, deal: Deal, award: int, formula: str) ->
     if due > lies and not bring_more(act, deal, due - lies, escrow_of(deal_id)):
         due = lies
         formula += f", limited to {deal.paid + due}"
+    count_award(act.state, deal, due)
     pay(act, escrow_of(deal_id), deal.seller, due, rule_of(deal), formula)
     if deal.terms.payer == "pool":
         refer(act, deal.seller, due)

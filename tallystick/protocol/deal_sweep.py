@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tallystick.protocol import deal_rules
+from tallystick.protocol.deal_ticks import TICKS
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act
@@ -34,6 +35,27 @@ def lengthen_reviews(act: Act, buyer: bytes, longer: int) -> None:
         if extra:
             deal = deal_rules.changed(deal, away=deal.away + extra)
             deal_rules.wait(act, deal_id, deal, "deal.unreviewed", key[0] + extra)
+
+
+def sell_out(act: Act, deal_id: bytes) -> None:
+    """Everything is sold: a deal ends now, for what was delivered and not rejected, whatever its terms say of silence.
+
+    No cosignature is needed, nothing stays held, and a dispute is decided by the verdicts so far.
+    """
+    deal = act.state.deals[deal_id]
+    match deal.status:
+        case "accepted":
+            deal_rules.end(act, deal_id, deal, "cancelled", "returned: everything is sold")
+        case "delivered":
+            deal = deal_rules.changed(deal, approved=deal.delivered, grade=100, decided=act.at, approval=deal_id)
+            deal_rules.settle(act, deal_id, deal)
+        case "waiting":
+            deal_rules.settle(act, deal_id, deal)
+    # What is left waits for its tick: a rejection, a reduction, a dispute and what may follow it.
+    while (row := act.state.deals.get(deal_id)) is not None and row.due is not None:
+        tick = act.state.due[row.due]
+        act.unschedule(row.due)
+        TICKS[tick.what](act, deal_id)
 
 
 def cancel_undelivered(act: Act, member_id: bytes) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tallystick.protocol.act import POINT
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS
+from tallystick.protocol.objective import count_earned
 from tallystick.protocol.records_deal import Lot, Taken, VestingTerms
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def is_forfeiting(member: Member) -> bool:
 
 
 def earn(act: Act, member_id: bytes, amount: int) -> None:
-    """Add what a member has just earned as a new lot with the terms of the day."""
+    """Add what a member has just earned as a new lot with the terms of the day, and count it for the objective."""
+    if not is_forfeiting(act.state.members[member_id]):
+        count_earned(act.state, amount)
     add(act, member_id, amount)
 
 

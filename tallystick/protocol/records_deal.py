@@ -126,6 +126,8 @@ class Deal(Record, frozen=True):
     """Who decides the dispute, known once the block that sealed the dispute is."""
     verdicts: tuple[Verdict, ...] = ()
     """What the panel has found so far, in order."""
+    said: tuple[bytes, ...] = ()
+    """Entries whose words are needed until it is closed, in order."""
 
 
 class Draw(Record, frozen=True):

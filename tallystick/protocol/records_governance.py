@@ -62,7 +62,9 @@ class Ballot(Record, frozen=True):
     notice: int
     """It is not decided before this time (ms), unless all others have said yes."""
     end: int
-    """Its last moment in ms."""
+    """From this time (ms) on nobody votes any more."""
+    due: tuple[tuple[int, int], ...] = ()
+    """The ticks at which it is judged."""
 
 
 class Proposal(Record, frozen=True):
@@ -104,3 +106,10 @@ class Amendment(Record, frozen=True):
     proposal: bytes
     data: bytes
     due: int
+
+
+class Erased(Record, frozen=True):
+    """An entry whose words are deleted everywhere."""
+
+    by: bytes
+    """The `erase` entry, or the proposal."""

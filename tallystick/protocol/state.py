@@ -328,6 +328,7 @@ class State:
         self.amendments: Table[str, records_governance.Amendment] = self._table(
             "amendment", records_governance.Amendment, one
         )
+        self.erased: Table[bytes, records_governance.Erased] = self._table("erased", records_governance.Erased, by_id)
         self.totals = AmountTable("total", self.journal, tuple[int], str, str)
         # What the end of the block has still to do, and deals that closed since the last commit. Journaled like the
         # rest but no part of the root: the first is empty between blocks, the second belongs to the archive.

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from tallystick.protocol import claims, deal_ticks
+from tallystick.protocol import claims, deal_ticks, governance_ticks
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import TickRule
 
-TICKS: Final[Mapping[str, TickRule]] = {**deal_ticks.TICKS, **claims.TICKS}
+TICKS: Final[Mapping[str, TickRule]] = {**deal_ticks.TICKS, **claims.TICKS, **governance_ticks.TICKS}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.boundary import run_boundary
 from tallystick.protocol.errors import EntryError, Reason
-from tallystick.protocol.membership import DAY_MS, is_full_partner, is_suspended
+from tallystick.protocol.membership import DAY_MS, is_suspended
 from tallystick.protocol.records import Device, Fork, Member
 from tallystick.protocol.ticks import TICKS
 
@@ -122,6 +122,8 @@ class Fold:
                     raise EntryError(Reason.UNKNOWN_DEVICE)
             else:
                 _check_author(author, device, body, at)
+            if not body.AFTER_SALE and (course := state.courses.get("")) is not None and course.sold:
+                raise EntryError(Reason.SOLD)
             body.apply(act)
         except EntryError as error:
             state.rollback(mark)
@@ -156,5 +158,5 @@ def _check_author(author: Member, device: Device, body: Body, at: int) -> None:
         raise EntryError(Reason.NOT_ACTIVE)
     if _RANK[author.standing] < _RANK[body.STANDING]:
         raise EntryError(Reason.NOT_A_PARTNER if body.STANDING == "partner" else Reason.NOT_ALLOWED)
-    if body.FULL and not is_full_partner(author, at) and not is_suspended(author, at):
+    if body.FULL and (author.standing != "partner" or author.probation_until > at):
         raise EntryError(Reason.NOT_A_PARTNER)

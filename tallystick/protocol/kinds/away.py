@@ -19,6 +19,7 @@ from tallystick.protocol.membership import is_away
 class Away(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "away"
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "observer"
+    AFTER_SALE: ClassVar[bool] = True
 
     until: Moment
 
@@ -37,6 +38,7 @@ class Away(Body, frozen=True, kw_only=True):
 class Back(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "back"
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "observer"
+    AFTER_SALE: ClassVar[bool] = True
 
     def apply(self, act: Act) -> None:
         """Raises EntryError: STATE."""

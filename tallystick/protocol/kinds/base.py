@@ -45,6 +45,8 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     FULL: ClassVar[bool] = False
     SUSPENDED_MAY: ClassVar[bool] = True
     DEPARTED_MAY: ClassVar[bool] = False
+    #: Whether it still works when the whole has been sold.
+    AFTER_SALE: ClassVar[bool] = False
     #: Whether a device with the scope `work` may sign it.
     WORK_SCOPE: ClassVar[bool] = False
 

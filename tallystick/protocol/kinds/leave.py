@@ -18,6 +18,7 @@ RECOVERED_MS: Final = 90 * DAY_MS
 class Leave(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "leave"
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "observer"
+    AFTER_SALE: ClassVar[bool] = True
 
     def apply(self, act: Act) -> None:
         """Raises EntryError: ALREADY_DONE, TOO_EARLY, LAST_PARTNER, tried in that order."""

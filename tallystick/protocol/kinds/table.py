@@ -19,16 +19,19 @@ from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.endorse import Endorse
+from tallystick.protocol.kinds.erase import Erase
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.offer import Offer
+from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.refuse import Refuse
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.return_ import Return
 from tallystick.protocol.kinds.sealer import SealerOff, SealerOn
 from tallystick.protocol.kinds.uninvite import Uninvite
+from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.kinds.withdraw import Withdraw
 
 _BODIES: Final[tuple[type[Body], ...]] = (
@@ -41,6 +44,9 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Away,
     Back,
     Leave,
+    Propose,
+    Vote,
+    Erase,
     SealerOn,
     SealerOff,
     Offer,
