@@ -4,7 +4,7 @@ from typing import Literal
 
 from tallystick.protocol.records import Record
 
-MoneyKind = Literal["subscribe", "donate", "income", "expense", "use-voucher", "paid"]
+MoneyKind = Literal["subscribe", "donate", "income", "expense", "voucher", "paid"]
 
 
 class Claim(Record, frozen=True):

@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from tallystick.protocol import claims, deal_ticks, governance_ticks
+from tallystick.protocol import claims, deal_ticks, duty, governance_ticks, money_rules
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import TickRule
 
-TICKS: Final[Mapping[str, TickRule]] = {**deal_ticks.TICKS, **claims.TICKS, **governance_ticks.TICKS}
+TICKS: Final[Mapping[str, TickRule]] = {
+    **deal_ticks.TICKS,
+    **claims.TICKS,
+    **governance_ticks.TICKS,
+    **money_rules.TICKS,
+    **duty.TICKS,
+}

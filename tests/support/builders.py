@@ -36,6 +36,7 @@ from tallystick.protocol.records import CharterRow
 from tallystick.protocol.records_deal import Deal, Terms
 from tallystick.protocol.state import State, Table, path_of
 from tallystick.protocol.structure import Waiting
+from tallystick.protocol.totals import shares_name, total, used_name
 from tallystick.protocol.transition import Result
 
 #: 1 March 2026, 00:00 UTC.
@@ -282,6 +283,14 @@ class World:
         row = CharterRow(state.charter_row.version + 1, charter.bytes, charter.hash)
         self._overwrite(state.charters, "", row)
 
+    def book(self, commodity: str, source: str, target: str, amount: int) -> None:
+        """Seal, then post something by hand."""
+        self.seal()
+        accounts = self.ledger.state.accounts
+        for account, change in ((source, -amount), (target, amount)):
+            path = f"{commodity}/{account}"
+            self._overwrite(accounts, path, accounts.rows.get(path, 0) + change)
+
     def _overwrite(self, table: Table[Any, Any], row_key: Any, row: Any) -> None:
         ledger = self.ledger
         rows: dict[str, bytes | None] = {path_of(table, row_key): table.encode(row)}
@@ -375,7 +384,8 @@ def check_books(state: State) -> None:
     for deal_id, deal in state.deals.items():
         open_deals[deal.offer] = open_deals.get(deal.offer, 0) + 1
         escrow = escrows.pop(escrow_of(deal_id), 0)
-        assert escrow == (deal.held if deal.status == "approved" else deal.gross)
+        reduced = deal.status == "approved" or (deal.status == "disputed" and deal.approved > 0)
+        assert escrow == (deal.held if reduced else deal.gross)
         assert sum(each.amount for each in deal.taken) == (escrow if deal.terms.payer == "buyer" else 0)
         assert deal.due is not None and deal.due in state.due, "a deal that nobody touches ends by itself"
     assert not escrows, "an escrow ends with its deal"
@@ -384,6 +394,51 @@ def check_books(state: State) -> None:
         assert offer.deals or (offer.copies and not offer.withdrawn)
     assert not open_deals
     assert all(row.value > 0 for row in state.counts.values())
+    _check_money(state)
+
+
+def _check_money(state: State) -> None:
+    """Nobody has fewer than no vouchers; donations, shares and vouchers are what the statements about them say."""
+    for path, amount in state.accounts.items():
+        commodity, account = path.split("/", 1)
+        what = account.partition("/")[0]
+        assert not commodity.startswith("VOUCHER-") or account == "issued" or amount > 0, path
+        assert commodity == POINT or what not in ("payable", "paid") or amount > 0, path
+    booked: dict[str, int] = {}
+    shares: dict[str, int] = {}
+    spent: dict[bytes, int] = {}
+    for row in state.money.values():
+        assert row.due is None or row.due in state.due, "what nobody confirms lapses by itself"
+        if row.kind == "subscribe":
+            for name in (shares_name(row.word), shares_name(row.word, row.author)):
+                shares[name] = shares.get(name, 0) + row.shares
+        if row.due is None:
+            account = {
+                "subscribe": f"capital/{row.author.hex()}",
+                "donate": f"donation/{row.author.hex()}",
+                "income": f"income/{row.word}",
+                "expense": f"expense/{row.word}",
+                "voucher": f"used/{row.author.hex()}",
+                "paid": f"paid/{row.partner.hex()}",
+            }[row.kind]
+            sign = -1 if row.kind in ("subscribe", "donate", "income") else 1
+            path = f"{row.currency}/{account}"
+            booked[path] = booked.get(path, 0) + sign * row.amount
+            if row.source:
+                spent[row.source] = spent.get(row.source, 0) + row.amount
+    totals = {name: amount for name, amount in state.totals.items() if name.startswith("shares/")}
+    assert shares == totals
+    for path, amount in booked.items():
+        currency, what, who = path.split("/", 2)
+        if what == "used":
+            assert total(state, used_name(currency, bytes.fromhex(who))) == amount
+        elif path != f"{currency}/expense/sale":
+            assert state.balance(currency, f"{what}/{who}") == amount, path
+    for entry_id, row in state.money.items():
+        assert row.spent == spent.get(entry_id, 0) <= row.amount
+    for target, row in ((row.target, row) for row in state.corrections.values()):
+        assert row.due is not None and row.due in state.due
+        assert state.corrections.rows[state.corrections.of(target) or b""] is row
 
 
 def _person(name: str) -> Person:

@@ -11,6 +11,7 @@ A case of `tests/vectors/kinds/<kind>.json`:
     {"wait": "3d"}, {"seal": true}, {"join": "ed", "standing": "contributor"},
     {"amend": {table: ...}}   a charter with these tables, put in force by hand
     {"set": "bo", field: value, ...}   fields of a member's row, changed by hand: what other kinds would have done
+    {"book": [commodity, from, to, amount]}   a posting by hand
 
 A text `@name` stands for the id of an entry or member, `+3d` for a moment from now on. An offer needs no terms: they
 are those of the charter; instead of a step it may have `open`, its points, and `payer`. The charter is that of
@@ -64,6 +65,9 @@ class Stage:
             world.join(event["join"], standing=event["standing"])
         elif "amend" in event:
             world.amend(self.document | event["amend"])
+        elif "book" in event:
+            commodity, source, target, amount = event["book"]
+            world.book(commodity, self.path(source), self.path(target), amount)
         elif "set" in event:
             world.alter(event.pop("set"), **{key: self.value(value) for key, value in event.items()})
         else:
@@ -105,6 +109,11 @@ class Stage:
         if isinstance(value, str) and value.startswith(("+", "-")):
             return self.world.now + (-1 if value[0] == "-" else 1) * _ms(value[1:])
         return value
+
+    def path(self, account: str) -> str:
+        """An account whose name after the `/` may be that of a person or entry."""
+        kind, _, who = account.partition("/")
+        return f"{kind}/{self.value(who).hex()}" if who.startswith("@") else account
 
     def account(self, text: str) -> str:
         """An account with names instead of ids."""

@@ -14,6 +14,7 @@ from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.protocol import codec, records
 from tallystick.protocol.act import POINT, Act
 from tallystick.protocol.charter import CharterError, from_bytes
+from tallystick.protocol.duty import start_cycle
 from tallystick.protocol.entry import Entry
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body, Bytes32, Bytes64, Proof
@@ -93,6 +94,7 @@ def found_state(
     state.sealers.set(0, records.Sealer(founder, device, node_key, "active", act.at))
     act.post(POINT, "issued", "pool", rules.points.pool, "points.pool", f"{rules.points.pool}")
     grant_start(act, founder)
+    start_cycle(act)
 
 
 def enrol_keys(act: Act, member: bytes, *, device: bytes, node_key: bytes, recovery: bytes | None) -> None:

@@ -15,9 +15,11 @@ from tallystick.protocol.kinds.attest import Attest
 from tallystick.protocol.kinds.away import Away, Back
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.cancel import Cancel
+from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.endorse import Endorse
 from tallystick.protocol.kinds.erase import Erase
 from tallystick.protocol.kinds.found import Found
@@ -25,12 +27,18 @@ from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.offer import Offer
+from tallystick.protocol.kinds.paid import Paid, Received
 from tallystick.protocol.kinds.propose import Propose
+from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.refuse import Refuse
 from tallystick.protocol.kinds.reject import Reject
+from tallystick.protocol.kinds.report import Report
 from tallystick.protocol.kinds.return_ import Return
 from tallystick.protocol.kinds.sealer import SealerOff, SealerOn
+from tallystick.protocol.kinds.subscribe import Subscribe
+from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.kinds.uninvite import Uninvite
+from tallystick.protocol.kinds.use_voucher import UseVoucher
 from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.kinds.withdraw import Withdraw
 
@@ -61,6 +69,15 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Cosign,
     Claim,
     Attest,
+    Subscribe,
+    Donate,
+    Receipt,
+    Cash,
+    Report,
+    UseVoucher,
+    Transfer,
+    Paid,
+    Received,
 )
 
 KINDS: Final[Mapping[str, type[Body]]] = {body.KIND: body for body in _BODIES}
