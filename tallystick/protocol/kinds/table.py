@@ -22,6 +22,7 @@ from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.endorse import Endorse
 from tallystick.protocol.kinds.erase import Erase
+from tallystick.protocol.kinds.evidence import Convict
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join
@@ -57,6 +58,7 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Erase,
     SealerOn,
     SealerOff,
+    Convict,
     Offer,
     Withdraw,
     Endorse,
