@@ -104,8 +104,8 @@ class Client:
         """Ask the node if one listens, else do it here; while somebody else has the home, try both again."""
         until = time.monotonic() + self.busy_s
         while True:
-            stream = connect(self.home)
-            if stream is not None and self._serves(stream):
+            stream = self._node()
+            if stream is not None:
                 return there(stream)
             try:
                 return here()
@@ -116,17 +116,15 @@ class Client:
                     raise _busy(error) from error
             time.sleep(_BUSY_STEP_S)
 
-    def _serves(self, stream: socket.socket) -> bool:
-        """Whether the node is one of the ledger that is meant: a node has one, a home may have several."""
-        if len(self.home.ledgers()) < 2:
-            return True
+    def _node(self) -> socket.socket | None:
+        """A connection to the node of the ledger that is meant: a node has one ledger, a home may have several."""
+        stream = connect(self.home)
+        if stream is None or len(self.home.ledgers()) < 2:
+            return stream
+        status = self._ask(stream, "GET", "status", {}, None)
         wanted = choose_ledger(self.home, self.options)
-        question = connect(self.home)
-        status = None if question is None else self._ask(question, "GET", "status", {}, None)
-        if isinstance(status, dict) and status.get("ledger") == wanted.hex():
-            return True
-        stream.close()
-        return False
+        is_same = isinstance(status, dict) and status.get("ledger") == wanted.hex()
+        return connect(self.home) if is_same else None
 
     def _here(self, op: str, args: Mapping[str, Any], key: SecretKey | None) -> Any:
         now = now_ms()
@@ -137,6 +135,23 @@ class Client:
 
         with open_local(self.home, wanted_ledger(self.home, self.options), now=now) as local:
             return local.do(op, dict(args), key, now)
+
+    def _glance(self, op: str, args: Mapping[str, Any], now: int) -> Any:
+        """The answer where a few rows of the store are enough: then the rules need not be loaded. None elsewhere."""
+        if op not in GLANCES or args:
+            return None
+        from tallystick.node.glance import glance
+
+        store = self.home.open_store(choose_ledger(self.home, self.options))
+        try:
+            return glance(store, op, args, now, b"" if op == "points" else self._device())
+        finally:
+            store.close()
+
+    def _device(self) -> bytes:
+        from tallystick.node.identity import read_identity
+
+        return read_identity(self.home).device
 
     def _ask(self, stream: socket.socket, method: str, op: str, args: Mapping[str, Any], key: SecretKey | None) -> Any:
         with stream:

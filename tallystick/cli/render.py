@@ -1,176 +1,150 @@
-"""Answers as a person reads them: one function an operation, values to text, no logic of the ledger."""
+"""Answers as a person reads them: one function an operation, values to text, no logic of the ledger.
+
+The rows are those of `node/reads`; what a person needs less often (hashes, keys) is left to `--json` and `show`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tallystick.cli.text import clean, clean_lines, day, due, short, stamp, table, who
+from tallystick.cli.render_explain import explain
+from tallystick.cli.render_status import status
+from tallystick.cli.text import clean, clean_lines, day, due, short, signed, stamp, table, who
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
+_NAMELESS: Final = "(words missing)"
+#: Fields that hold a moment in milliseconds, wherever they turn up.
+_MOMENTS: Final = frozenset(
+    ("time", "when", "deadline", "expires", "since", "until", "due", "end", "notice", "accepted", "delivered_at")
+)
 
-def points(answer: Mapping[str, Any], now_ms: int) -> str:
-    """Who has what, what waits, and where the rest is."""
-    unit = clean(answer.get("unit") or "point")
+
+def points(answer: Row, now_ms: int) -> str:
+    """Who has what, what is on its way, and where the rest is."""
     rows = answer["rows"]
-    lines = []
-    if rows:
-        lines.append(
-            table(
-                ("partner", "id", "points", "vested", "pending"),
-                (
-                    (
-                        row.get("name") or "(words missing)",
-                        short(row["partner"]),
-                        row["points"],
-                        row["vested"],
-                        signed(row["pending"]) if row.get("pending") else "",
-                    )
-                    for row in rows
-                ),
-                right="points vested pending",
-            )
+    head = ("partner", "id", "points", "vested", "pending")
+    cells = (
+        (
+            row["name"] or _NAMELESS,
+            short(row["partner"]),
+            row["points"],
+            row["vested"],
+            signed(row["pending"]) if row["pending"] else "",
         )
-    else:
-        lines.append("nobody has points yet")
-    lines.append("")
-    rest = [f"pool {answer['pool']}", f"escrow {answer['escrow']}", f"issued {answer['issued']}"]
-    if answer.get("redeemed"):
+        for row in rows
+    )
+    body = table(head, cells, right="points vested pending") if rows else "nobody has points yet"
+    rest = [f"pool {answer['pool']}", f"escrow {answer['escrow']}", f"issued {-answer['issued']}"]
+    if answer["redeemed"]:
         rest.append(f"redeemed {answer['redeemed']}")
-    lines.append(f"{unit}: {', '.join(rest)} · block #{answer['height']}")
-    return "\n".join(lines)
-
-
-def explain(answer: Any, now_ms: int) -> str:
-    """Why these points: a line a movement, and the sum."""
-    rows = answer if isinstance(answer, list) else answer.get("rows", [])
-    if not rows:
-        return "nothing has moved here yet"
-    return "\n".join([*(_movement(row) for row in rows), *_sums(rows)])
-
-
-def _movement(row: Row) -> str:
-    """`+32 roast 3 kg x 12 x 90% · sold to Bo · 2026-03-04 · entry 7f3a21c0 · charter v2 step.x · block 118`."""
-    amount, commodity = row["amount"], str(row.get("commodity") or "POINT")
-    money = "" if commodity == "POINT" else f" {commodity}"
-    parts = [" ".join(filter(None, (signed(amount) + money, str(row.get("formula") or row.get("words") or ""))))]
-    if row.get("what"):
-        parts.append(str(row["what"]))
-    elif row.get("counter_account"):
-        parts.append(f"{'from' if amount > 0 else 'to'} {row.get('counter_name') or row['counter_account']}")
-    if row.get("when"):
-        parts.append(day(row["when"]) if isinstance(row["when"], int) else str(row["when"]))
-    if row.get("entry"):
-        parts.append(f"entry {short(row['entry'])}")
-    if row.get("rule"):
-        version = row.get("charter")
-        parts.append(f"charter v{version} {row['rule']}" if isinstance(version, int) else str(row["rule"]))
-    parts.append("pending" if row.get("block") is None else f"block {row['block']}")
-    return clean(" · ".join(parts))
-
-
-def _sums(rows: Rows) -> list[str]:
-    sums: dict[str, int] = {}
-    for row in rows:
-        commodity = str(row.get("commodity") or "POINT")
-        sums[commodity] = sums.get(commodity, 0) + row["amount"]
-    return [f"= {total}{'' if name == 'POINT' else f' {name}'}" for name, total in sums.items()]
+    return f"{body}\n\n{clean(answer['unit'] or 'point')}: {', '.join(rest)} · block #{answer['height']}"
 
 
 def deals(answer: Rows, now_ms: int) -> str:
-    """Every deal, with who does what for whom, and by when."""
+    """Every deal: who does what for whom, how far it is, and what happens when."""
     if not answer:
         return "no deals yet: `tally offers` shows what can be accepted"
     return table(
-        ("deal", "step", "seller", "buyer", "units", "gross", "status", "award", "deadline"),
+        ("deal", "what", "seller", "buyer", "units", "points", "status", "award", "next"),
         (
             (
                 short(row["deal"]),
-                row.get("step") or row.get("title") or "open",
-                _name(row, "seller"),
-                _name(row, "buyer"),
-                row.get("units"),
-                row.get("gross"),
-                _state(row),
-                row.get("award"),
-                due(row.get("deadline"), now_ms),
+                row["step"] or row["title"] or _NAMELESS,
+                row["seller_name"] or short(row["seller"]),
+                row["buyer_name"] or short(row["buyer"]),
+                row["units"],
+                row["gross"],
+                row["status"] + (" (pending)" if row["pending"] else ""),
+                row["award"],
+                _next(row, now_ms),
             )
             for row in answer
         ),
-        right="units gross award",
+        right="units points award",
     )
+
+
+def _next(row: Row, now_ms: int) -> str:
+    """What time will do to a deal, or until when the work is due."""
+    if row["status"] == "accepted" and row["deadline"]:
+        return f"due {due(row['deadline'], now_ms)}"
+    return f"{row['due_what']} {due(row['due'], now_ms)}" if row["due"] and row["due_what"] else ""
 
 
 def offers(answer: Rows, now_ms: int) -> str:
     """The market."""
     if not answer:
-        return "no offers yet: `tally offer STEP UNITS` makes one"
+        return "no offers: `tally offer STEP UNITS` makes one"
     return table(
-        ("offer", "what", "by", "side", "units", "price", "left", "to", "until", "status"),
+        ("offer", "what", "by", "side", "units", "points", "left", "to", "deliver by", "open until", ""),
         (
             (
                 short(row["offer"]),
-                row.get("step") or row.get("title") or "open",
-                _name(row, "author") or _name(row, "member") or _name(row, "by"),
-                row.get("side"),
-                row.get("units"),
-                row.get("price"),
-                row.get("left", row.get("copies")),
-                _name(row, "to"),
-                due(row.get("deadline") or row.get("expires"), now_ms),
-                _state(row),
+                row["step"] or row["title"] or _NAMELESS,
+                row["name"] or short(row["partner"]),
+                row["side"],
+                row["units"],
+                row["gross"],
+                row["copies"],
+                "" if row["to"] is None else row["to_name"] or short(row["to"]),
+                due(row["deadline"], now_ms),
+                due(row["expires"], now_ms),
+                "withdrawn" if row["withdrawn"] else "pending" if row["pending"] else "",
             )
             for row in answer
         ),
-        right="units price left",
+        right="units points left",
     )
 
 
 def partners(answer: Rows, now_ms: int) -> str:
-    """Everybody."""
+    """Everybody, and for applicants the words to compare."""
+    if not answer:
+        return "nobody is here yet: the ledger has not arrived"
     return table(
-        ("partner", "id", "standing", "status", "roles", "seals", "since", "words to compare"),
+        ("partner", "id", "standing", "roles", "seals", "since", "note"),
         (
             (
-                row.get("name") or "(words missing)",
-                short(row.get("partner") or row.get("member")),
-                row.get("standing"),
-                row.get("status"),
-                ", ".join(row.get("roles") or ()),
-                _seals(row),
-                day(row["since"]) if row.get("since") else "",
-                row.get("fingerprint") if row.get("status") == "applicant" else "",
+                row["name"] or _NAMELESS,
+                short(row["partner"]),
+                row["standing"] if row["status"] == "active" else row["status"],
+                ", ".join(row["roles"]),
+                "yes" if row["sealer"] else "asks to" if row["sealing"] == "requested" else "",
+                day(row["since"]),
+                _about_member(row, now_ms),
             )
             for row in answer
         ),
     )
 
 
-def _seals(row: Row) -> str:
-    value = row.get("sealer")
-    return "yes" if value is True else str(value) if value else ""
+def _about_member(row: Row, now_ms: int) -> str:
+    said = []
+    if row["me"]:
+        said.append("you")
+    if row["looks_like"]:
+        said.append(f"LOOKS LIKE {', '.join(map(short, row['looks_like']))}")
+    if row["vouches_needed"] is not None:
+        said.append(f"{row['vouches']} of {row['vouches_needed']} vouch; its words: {row['fingerprint'] or '?'}")
+    if row["probation_until"] and row["probation_until"] > now_ms and row["status"] == "active":
+        said.append(f"probation until {due(row['probation_until'], now_ms)}")
+    if row["away_until"]:
+        said.append(f"away until {due(row['away_until'], now_ms)}")
+    if row["suspended_until"]:
+        said.append(f"suspended until {due(row['suspended_until'], now_ms)}")
+    return "; ".join(said)
 
 
-def inbox(answer: Any, now_ms: int) -> str:
+def inbox(answer: Rows, now_ms: int) -> str:
     """What waits for me, the most urgent first."""
-    rows = answer if isinstance(answer, list) else answer.get("rows", [])
-    if not rows:
+    if not answer:
         return "nothing waits for you"
     return table(
-        ("what", "id", "about", "with", "by", "command"),
-        (
-            (
-                row.get("what") or row.get("action") or row.get("kind"),
-                short(row.get("deal") or row.get("offer") or row.get("entry") or row.get("id") or ""),
-                row.get("words") or row.get("title") or row.get("step") or row.get("name"),
-                row.get("with_name") or row.get("name") or "",
-                due(row.get("deadline") or row.get("due"), now_ms),
-                row.get("command"),
-            )
-            for row in rows
-        ),
+        ("do", "id", "about", "by"),
+        ((row["what"], short(row["id"]), row["text"], due(row["deadline"], now_ms)) for row in answer),
     )
 
 
@@ -179,59 +153,74 @@ def log(answer: Rows, now_ms: int) -> str:
     if not answer:
         return "nothing yet"
     return table(
-        ("entry", "when", "by", "kind", "status", "what"),
+        ("entry", "when", "by", "kind", "status"),
         (
             (
                 short(row["entry"]),
-                stamp(row["time"]) if row.get("time") else stamp(row["at"]) if row.get("at") else "",
-                _name(row, "member"),
-                row.get("kind"),
-                _state(row),
-                row.get("words") or row.get("title") or "",
+                stamp(row["when"]),
+                "" if row["member"] is None else row["name"] or short(row["member"]),
+                row["kind"],
+                _standing(row),
             )
             for row in answer
         ),
     )
 
 
-def show(answer: Mapping[str, Any], now_ms: int) -> str:
-    """All there is to say of one entry."""
-    lines = []
+def _standing(row: Row) -> str:
+    if row["status"] == "sealed":
+        return f"sealed in #{row['height']}"
+    if row["status"] == "void":
+        return f"void in #{row['height']}: {row['reason']}"
+    return f"pending; void as things stand: {row['reason']}" if row["reason"] else "pending"
+
+
+def show(answer: Row, now_ms: int) -> str:
+    """All there is to say of one entry: what became of it first, the bytes behind it last."""
+    by = "" if answer["member"] is None else f" by {who(answer['member'], answer['name'])}"
+    lines = [f"{answer['kind']} {short(answer['entry'])}{by}", clean(answer.get("state") or _standing(answer))]
+    if answer["reason"]:
+        from tallystick.cli.errors import explain as explain_reason
+
+        lines.append(clean(explain_reason(answer["reason"], answer["detail"] or "")))
+    if answer["words_missing"]:
+        lines.append("its words are missing: they were erased, or have not arrived")
+    rows = answer["postings"]
+    if rows:
+        lines += ["moved:", *(f"  {line}" for line in explain(rows, now_ms).split("\n"))]
+    hidden = {"kind", "member", "name", "status", "reason", "detail", "height", "state", "postings", "words_missing"}
     for key, value in answer.items():
-        lines += _field(key, value, 0)
+        if key not in hidden:
+            lines += _field(key, value, 0)
     return "\n".join(lines)
 
 
 def _field(key: str, value: Any, depth: int) -> list[str]:
+    """A field and what is in it, indented by its depth; nothing for an empty one."""
     indent = "  " * depth
     label = f"{indent}{clean(key.replace('_', ' '))}:"
-    if value is None or value == [] or value == {}:
+    if value is None or value in ("", [], {}):
         return []
     if isinstance(value, Mapping):
         return [label, *(line for name, each in value.items() for line in _field(str(name), each, depth + 1))]
-    if isinstance(value, list) and any(isinstance(each, Mapping | list) for each in value):
-        lines = [label]
-        for each in value:
-            part = _field("-", each, depth + 1) if not isinstance(each, Mapping) else _item(each, depth + 1)
-            lines += part
-        return lines
     if isinstance(value, list):
+        if any(isinstance(each, Mapping | list) for each in value):
+            return [label, *(line for each in value for line in _item(each, depth + 1))]
         return [f"{label} {', '.join(clean(each) for each in value)}"]
-    if key in _MOMENTS and isinstance(value, int):
-        return [f"{label} {stamp(value)}"]
-    if value is True or value is False:
+    if isinstance(value, bool):
         return [f"{label} {'yes' if value else 'no'}"]
+    if key in _MOMENTS and isinstance(value, int) and value > 10**10:
+        return [f"{label} {stamp(value)}"]
     first, *more = clean_lines(value)
     return [f"{label} {first}", *(f"{indent}  {line}" for line in more)]
 
 
-def _item(row: Row, depth: int) -> list[str]:
-    indent = "  " * depth
-    text = ", ".join(f"{clean(name)} {clean(each)}" for name, each in row.items() if each is not None and each != "")
-    return [f"{indent}{text}"]
-
-
-_MOMENTS: Final = frozenset({"time", "at", "when", "deadline", "expires", "since", "until", "review_until", "due"})
+def _item(value: Any, depth: int) -> list[str]:
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{name} {each}" for name, each in value.items() if each not in (None, "", [], {}))
+    else:
+        text = str(value)
+    return [f"{'  ' * depth}{clean(text)}"]
 
 
 def blocks(answer: Rows, now_ms: int) -> str:
@@ -239,116 +228,78 @@ def blocks(answer: Rows, now_ms: int) -> str:
     if not answer:
         return "no blocks yet"
     return table(
-        ("height", "block", "when", "entries", "round", "proposer", "signed by"),
+        ("height", "block", "when", "entries", "round", "votes", "charter", "state root"),
         (
             (
                 f"#{row['height']}",
-                short(row.get("block")),
-                stamp(row["time"]) if row.get("time") else "",
-                row.get("entries") if not isinstance(row.get("entries"), list) else len(row["entries"]),
-                row.get("round"),
-                _name(row, "proposer"),
-                _signers(row),
+                short(row["block"]),
+                stamp(row["time"]),
+                row["entries"],
+                row["round"],
+                row["votes"],
+                f"v{row['charter_version']}",
+                short(row["state_root"]),
             )
             for row in answer
         ),
-        right="height entries round",
+        right="height entries round votes",
     )
 
 
-def _signers(row: Row) -> str:
-    signers = row.get("signers")
-    if isinstance(signers, list):
-        return ", ".join(
-            str(each.get("name") or short(each)) if isinstance(each, Mapping) else short(each) for each in signers
-        )
-    return "" if signers is None else str(signers)
-
-
-def peers(answer: Any, now_ms: int) -> str:
+def peers(answer: Rows, now_ms: int) -> str:
     """Other nodes."""
-    rows = answer if isinstance(answer, list) else answer.get("rows", [])
-    if not rows:
+    if not answer:
         return "no other node is known yet: `tally sync ADDRESS` meets one"
     return table(
-        ("peer", "node key", "connected", "seen", "height", "address"),
+        ("whose", "peer", "connected", "seen", "height", "address"),
         (
             (
-                row.get("name") or (short(row["member"]) if row.get("member") else "?"),
-                short(row.get("key") or row.get("peer") or row.get("node_key") or ""),
-                "yes" if row.get("connected") else "no",
-                stamp(row["seen"]) if row.get("seen") else "",
-                row.get("height"),
-                row.get("address"),
+                "" if row["partner"] is None else row["name"] or short(row["partner"]),
+                short(row["peer"]),
+                "yes" if row["connected"] else "no",
+                stamp(row["seen"]) if row["seen"] else "",
+                row["height"],
+                row["address"],
             )
-            for row in rows
+            for row in answer
         ),
         right="height",
     )
 
 
-def charter_show(answer: Mapping[str, Any], now_ms: int) -> str:
-    """The rules, as a charter file."""
-    head = f"# version {answer['version']}" if answer.get("version") else ""
-    if answer.get("hash"):
-        head += f", hash {short(answer['hash'])}"
-    text = answer.get("toml") or answer.get("text")
-    body = "\n".join(clean_lines(text)) if isinstance(text, str) else show(answer.get("charter") or answer, now_ms)
-    return f"{head.lstrip(', ')}\n{body}" if head else body
+def charter_show(answer: Row, now_ms: int) -> str:
+    """The rules as a charter file, with its version as a remark."""
+    from tallystick.cli.toml import to_toml
+
+    since = f", since {stamp(answer['since'])}" if answer["since"] else ""
+    force = "" if answer["in_force"] else ", no longer in force"
+    return f"# version {answer['version']}{since}{force}, hash {short(answer['hash'])}\n{to_toml(answer['document'])}"
 
 
 def proposals(answer: Rows, now_ms: int) -> str:
-    """What is voted on."""
+    """What is voted on, and how it stands."""
     if not answer:
         return "no proposals"
     return table(
-        ("proposal", "type", "by", "status", "yes", "no", "abstain", "ends"),
+        ("proposal", "what", "about", "by", "status", "yes", "no", "abstain", "of", "my vote", "ends"),
         (
             (
-                short(row.get("proposal")),
-                row.get("type") or row.get("kind"),
-                _name(row, "author") or _name(row, "by"),
-                _state(row),
-                row.get("yes"),
-                row.get("no"),
-                row.get("abstain"),
-                due(row.get("ends") or row.get("deadline"), now_ms),
+                short(row["proposal"]),
+                row["type"],
+                row["subject_name"] or row["note"] or "",
+                row["name"] or short(row["partner"]),
+                row["status"] + (" (pending)" if row["pending"] else ""),
+                row["yes"],
+                row["no"],
+                row["abstain"],
+                row["total"],
+                row["my_vote"],
+                due(row["end"], now_ms),
             )
             for row in answer
         ),
-        right="yes no abstain",
+        right="yes no abstain of",
     )
-
-
-def signed(amount: int) -> str:
-    return f"+{amount}" if amount > 0 else str(amount)
-
-
-def _name(row: Row, key: str) -> str:
-    """A member in a row: its name if the row has one, and its digits."""
-    member = row.get(key)
-    name = row.get(f"{key}_name")
-    if isinstance(member, Mapping):
-        return who(member.get("id") or member.get("member") or member.get("partner"), member.get("name"))
-    return "" if member is None else who(member, name)
-
-
-def _state(row: Row) -> str:
-    """`approved`, `void: offer-taken`, and whether it is still pending."""
-    state = str(row.get("status") or "")
-    if row.get("reason"):
-        state = f"{state}: {row['reason']}"
-    if row.get("pending") is True and state != "pending":
-        state = f"{state} (pending)"
-    if row.get("height") and state == "sealed":
-        state = f"sealed in #{row['height']}"
-    return state
-
-
-def _status(answer: Mapping[str, Any], now_ms: int) -> str:
-    from tallystick.cli.render_status import status
-
-    return status(answer, now_ms)
 
 
 RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
@@ -364,5 +315,5 @@ RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "peers": peers,
     "proposals": proposals,
     "charter_show": charter_show,
-    "status": _status,
+    "status": status,
 }

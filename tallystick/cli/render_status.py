@@ -21,7 +21,7 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
         lines.append("nothing is sealed yet")
     lines.append(_me(answer))
     lines.append(_pending(answer))
-    lines.append("sealed by " + _names(answer["sealers"]) if answer.get("sealers") else "")
+    lines.append("sealers: " + _names(answer["sealers"]) if answer.get("sealers") else "")
     lines += [clean(each) for each in answer.get("waits") or ()]
     lines.append(_node(answer))
     lines += [f"  reached at {clean(each)}" for each in answer.get("addresses") or ()]

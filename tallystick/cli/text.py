@@ -131,3 +131,8 @@ def _formatted(form: str, moment_ms: int) -> str:
 def due(moment_ms: int | None, now_ms: int) -> str:
     """A deadline for people: the date, and how far away it is."""
     return "" if not moment_ms else f"{day(moment_ms)} ({relative(moment_ms, now_ms)})"
+
+
+def signed(amount: int) -> str:
+    """A movement: with its sign, also where it is positive."""
+    return f"+{amount}" if amount > 0 else str(amount)

@@ -68,6 +68,31 @@ RULES: Final[Mapping[str, Words]] = {
     "terms-changed": ("the rules have changed since this was signed", "look at `tally charter show` and sign anew"),
     "too-early": ("this is not possible yet", "`tally show ID` has the dates"),
     "too-late": ("the time for this is over", "`tally show ID` has the dates"),
+    "cap": (
+        "the charter allows less of it: in one deal, of one round, to one member or in one period",
+        "`tally charter show` has the limit",
+    ),
+    "last-partner": ("nobody who is active would remain", "invite somebody first, or sell: `tally propose sale`"),
+    "not-an-elector": (
+        "others decide this proposal: those who were partners when it was sealed, without the one it is about",
+        "`tally proposals` shows who votes",
+    ),
+    "not-endorsed": (
+        "too few partners have endorsed this open offer, which the pool would pay",
+        "`tally endorse OFFER`, by partners who are on neither side",
+    ),
+    "not-on-duty": (
+        "somebody else has to do this: whoever is on duty, and not in a case of their own",
+        "`tally status` says who is on duty",
+    ),
+    "not-on-panel": ("others have been drawn to decide this dispute", "`tally show ID` names them"),
+    "proposal-closed": ("this proposal has been decided", "`tally proposals` shows what is open"),
+    "sold": ("the whole has been sold: only what settles that is left to do", "`tally settlement` shows what"),
+    "still-needed": (
+        "these words belong to a deal or proposal that is not closed",
+        "wait until it is closed and its time for disputes is over",
+    ),
+    "trial": ("this is not possible before the charter has been ratified", "`tally propose ratify`"),
     "units": ("the number of units is outside what the deal allows", "`tally show ID` has the numbers"),
 }
 

@@ -16,10 +16,9 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tallystick.node.errors import StoreError, StoreReason
 
@@ -35,9 +34,8 @@ _SLOT_STEP: Final = 4096
 """From one slot to the other: a disk that tears a sector must not take both."""
 
 
-@dataclass(frozen=True, slots=True)
-class GuardState:
-    """What the guard remembers."""
+class GuardState(NamedTuple):
+    """What the guard remembers. No dataclass: every command opens a store, and importing that module takes longer."""
 
     batch: int = 0
     """The last batch that the database confirmed."""
@@ -72,8 +70,7 @@ class Guard(Protocol):
 
 def raised(state: GuardState, batch: int | None, vote: Vote | None, seq: int | None) -> GuardState:
     """The state with everything that is higher than it was."""
-    return replace(
-        state,
+    return state._replace(
         batch=max(state.batch, batch or 0),
         vote=max(state.vote, vote or (0, 0, 0)),
         seq=max(state.seq, seq or 0),
@@ -91,10 +88,10 @@ class MemoryGuard:
         self.state = raised(self.state, batch, vote, seq)
 
     def distrust(self) -> None:
-        self.state = replace(self.state, is_restored=True)
+        self.state = self.state._replace(is_restored=True)
 
     def trust(self, *, batch: int | None = None) -> None:
-        self.state = replace(self.state, is_restored=False, batch=self.state.batch if batch is None else batch)
+        self.state = self.state._replace(is_restored=False, batch=self.state.batch if batch is None else batch)
 
     def close(self) -> None:
         self.is_open = False
@@ -162,10 +159,10 @@ class FileGuard:
 
     def distrust(self) -> None:
         if not self.state.is_restored:
-            self._save(replace(self.state, is_restored=True))
+            self._save(self.state._replace(is_restored=True))
 
     def trust(self, *, batch: int | None = None) -> None:
-        self._save(replace(self.state, is_restored=False, batch=self.state.batch if batch is None else batch))
+        self._save(self.state._replace(is_restored=False, batch=self.state.batch if batch is None else batch))
 
     def close(self) -> None:
         if self._descriptor >= 0:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -259,6 +258,7 @@ class Home:
             return path
         # The path of a socket must be short, that of a home need not be.
         import tempfile
+        from hashlib import blake2b
 
         digest = blake2b(os.fsencode(self.path), digest_size=6).hexdigest()
         owner = os.getuid() if _IS_POSIX else 0

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -185,6 +184,8 @@ class LevelStore:
 
         The files are not touched before the copy is known to be whole. Raises StoreError.
         """
+        import shutil
+
         trial = self.folder / _TRIAL
         try:
             shutil.rmtree(trial, ignore_errors=True)
@@ -469,10 +470,11 @@ def _finish_exchange(folder: Path) -> None:
     """Settle what a process left that ended while it exchanged the database for its copy."""
     if (folder / _TORN).exists():
         if (folder / _DB).exists():
-            shutil.rmtree(folder / _TORN, ignore_errors=True)
+            _remove(folder / _TORN)
         else:
             (folder / _TORN).rename(folder / _DB)
-    shutil.rmtree(folder / _TRIAL, ignore_errors=True)
+    if (folder / _TRIAL).exists():
+        _remove(folder / _TRIAL)
 
 
 def _drop_unfinished(folder: Path) -> None:
@@ -484,8 +486,15 @@ def _drop_unfinished(folder: Path) -> None:
     state = guard.state
     guard.close()
     if state == GuardState():
-        shutil.rmtree(folder / _DB, ignore_errors=True)
+        _remove(folder / _DB)
         path.unlink()
+
+
+def _remove(folder: Path) -> None:
+    # Imported here and above, so that the opening of a store that is in order, which every command does, is quick.
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _exists(folder: Path) -> StoreError:
@@ -497,6 +506,8 @@ def _exists(folder: Path) -> StoreError:
 
 
 def _link_or_copy(source: str, target: str) -> object:
+    import shutil
+
     if source.endswith((".ldb", ".sst")):
         try:
             os.link(source, target)
@@ -519,4 +530,9 @@ def _allocate(path: Path, size: int) -> None:
 
 
 def _free_bytes(folder: Path) -> int:
+    if hasattr(os, "statvfs"):
+        info = os.statvfs(folder)
+        return info.f_bavail * info.f_frsize
+    import shutil
+
     return shutil.disk_usage(folder).free

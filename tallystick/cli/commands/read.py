@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+import click
+
 from tallystick.cli.command import argument, option, read
 
-status: Final = read(
-    "status", "Where things stand: what is sealed, what waits and for whom, and what this computer does."
-)
+_LIMIT: Final = click.IntRange(min=1, max=10**9)
+
+status: Final = read("status", "Where things stand: what is sealed, what waits and for whom.")
 inbox: Final = read("inbox", "What waits for you, by deadline.")
 points: Final = read(
     "points",
@@ -19,15 +21,26 @@ explain: Final = read(
     "explain",
     "Why these points: every movement with its rule and its arithmetic. ID is a partner, a deal or an entry.",
     argument("ID"),
+    option("--commodity", metavar="NAME", about="Money or vouchers instead of points, such as CNY."),
 )
-deals: Final = read("deals", "Every deal, open and closed.")
-offers: Final = read("offers", "Every offer, and how many of it are left.")
-partners: Final = read("partners", "Everybody, with standing and role; applicants too.")
+deals: Final = read(
+    "deals",
+    "Every deal, closed ones too.",
+    option("--partner", metavar="PARTNER", about="Only those with this partner."),
+    option("--open", is_flag=True, default=None, about="Only those that are not closed."),
+)
+offers: Final = read(
+    "offers",
+    "What can be accepted.",
+    option("--partner", metavar="PARTNER", about="Only those by or for this partner."),
+    option("--all", is_flag=True, default=None, about="Also those that can no longer be accepted."),
+)
+partners: Final = read("partners", "Everybody, with standing and roles; applicants too.")
 log: Final = read(
-    "log",
-    "Every entry, in order.",
-    option("--limit", type=int, metavar="N", about="Only the last N."),
+    "log", "Every entry, in order.", option("--limit", type=_LIMIT, metavar="N", about="Only the last N.")
 )
 show: Final = read("show", "One entry: what it says, and what became of it.", argument("ID"))
-blocks: Final = read("blocks", "The sealed blocks.", option("--limit", type=int, metavar="N", about="Only the last N."))
+blocks: Final = read(
+    "blocks", "The sealed blocks.", option("--limit", type=_LIMIT, metavar="N", about="Only the last N.")
+)
 peers: Final = read("peers", "Other nodes: who is connected, and where they were last.")

@@ -1,0 +1,94 @@
+"""Postings in words: one line each, with the rule and its arithmetic, and their sum.
+
+    +32 roast 3 x 12 x 90% · sold to Bo · approved 2026-03-04 · entry 7f3a21c0 · charter v2 step.roast.price · block 118
+
+Source: docs/spec/charter.md#explain
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tallystick.cli.text import clean, day, short, signed
+
+Row = Mapping[str, Any]
+
+#: What happened, by the kind of the entry or the name of the tick. What is not here is shown by that name.
+_HAPPENED: Final = {
+    "found": "founded",
+    "join": "joined",
+    "admit": "admitted",
+    "accept": "accepted",
+    "approve": "approved",
+    "cosign": "cosigned",
+    "cancel": "cancelled",
+    "confirm": "corrected",
+    "attest": "attested",
+    "claim": "claimed",
+    "receipt": "received",
+    "transfer": "transferred",
+    "use-voucher": "used",
+    "verdict": "decided by the panel",
+    "leave": "left",
+    "paid": "paid",
+    "cash": "booked",
+    "deal.unreviewed": "approved by silence",
+    "deal.undelivered": "ended without a delivery",
+    "deal.uncosigned": "ended without a cosignature",
+    "deal.rejected": "rejection final",
+    "deal.held": "reduction final",
+    "deal.disputed": "dispute ended",
+}
+
+
+def explain(answer: Sequence[Row], now_ms: int) -> str:
+    """Every movement of an account, oldest first, and what they add up to."""
+    if not answer:
+        return "nothing has moved here yet"
+    return "\n".join([*map(_movement, answer), *_sums(answer)])
+
+
+def _movement(row: Row) -> str:
+    amount, commodity = row["amount"], row["commodity"]
+    about = row.get("about") or {}
+    formula = str(row["formula"] or "").removesuffix(f" = {abs(amount)}")
+    first = (signed(amount), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
+    parts = [
+        " ".join(filter(None, first)),
+        _between(row, about),
+        f"{_HAPPENED.get(row['what'], row['what'])} {day(row['when'])}",
+        f"entry {short(row['entry'])}",
+    ]
+    version = row["charter"]
+    parts.append(" ".join(filter(None, ("" if version is None else f"charter v{version}", row["rule"] or ""))))
+    parts.append("pending" if row["block"] is None else f"block {row['block']}")
+    return clean(" · ".join(filter(None, parts)))
+
+
+def _between(row: Row, about: Row) -> str:
+    """The other side of the deal, or the account that the amount came from or went to."""
+    owner = str(row["account"]).rpartition("/")[2]
+    if about and owner == about["seller"]:
+        return f"sold to {about['buyer_name'] or short(about['buyer'])}"
+    if about and owner == about["buyer"]:
+        return f"bought from {about['seller_name'] or short(about['seller'])}"
+    return f"{'from' if row['amount'] > 0 else 'to'} {_account(str(row['counter_account']))}"
+
+
+def _account(account: str) -> str:
+    """An account with its id cut short."""
+    noun, slash, owner = account.partition("/")
+    is_id = len(owner) == 64
+    return f"{noun} {short(owner)}" if is_id else f"{noun}{slash}{owner}"
+
+
+def _sums(rows: Sequence[Row]) -> list[str]:
+    """One line a commodity; rows of several accounts, as an entry has them, are not added up."""
+    accounts = {(row["commodity"], row["account"]) for row in rows}
+    if len({account for _, account in accounts}) > 1:
+        return []
+    sums: dict[str, int] = {}
+    for row in rows:
+        sums[row["commodity"]] = sums.get(row["commodity"], 0) + row["amount"]
+    return [f"= {total}{'' if name == 'POINT' else f' {name}'}" for name, total in sums.items()]
