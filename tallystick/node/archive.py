@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import layout
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol.act import Sealed
@@ -258,6 +259,7 @@ class Archive:
             else:
                 puts.append((key, data))
         puts += [(layout.CLOSED + deal_id, _encode(deal)) for deal_id, deal in executed.closed.items()]
+        deletes += [key for key, _ in self.store.iterate(prefix=layout.height_key(layout.MESSAGE, height))]
         self.store.write(puts, deletes, sync=True)
 
     @staticmethod
@@ -301,6 +303,15 @@ class Archive:
             else:
                 puts.append((layout.SEALING + name, data))
         self.store.write(puts, deletes, sync=True)
+
+    def keep_message(self, height: int, message: bytes) -> None:
+        """Keep a sealing message of somebody else: a restart, a partner or a bundle may need it."""
+        key = layout.height_key(layout.MESSAGE, height) + tagged_hash("seen", message)
+        self.store.write([(key, message)], sync=False)
+
+    def kept_messages(self, height: int) -> list[bytes]:
+        """Sealing messages that were kept for a height. Those of earlier ones go when a block comes."""
+        return [data for _, data in self.store.iterate(prefix=layout.height_key(layout.MESSAGE, height))]
 
     def addresses_of(self, peer: bytes) -> list[str]:
         """Where a member was reached, newest knowledge only."""

@@ -13,6 +13,7 @@
 | `O` | height, place | [at, cause, what, charter version, [posting, ...]]: what an entry or tick moved |
 | `X` | member or deal id, height, place | empty: postings that touch an account of it |
 | `V` | name | what this node has signed and seen while sealing |
+| `W` | height, hash | a sealing message of somebody else |
 | `G` | name | the head, the log, the format |
 | `N` | node key | addresses of a peer and when they last worked |
 
@@ -34,6 +35,7 @@ CLOSED: Final = b"C"
 OUTCOME: Final = b"O"
 MEMBER_OUTCOME: Final = b"X"
 SEALING: Final = b"V"
+MESSAGE: Final = b"W"
 META: Final = b"G"
 ADDRESS: Final = b"N"
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid
@@ -21,25 +19,31 @@ from tallystick.node.intake import BlameError
 from tallystick.node.view import SealingFact
 from tallystick.protocol import codec
 from tallystick.protocol.assembly import Assembled, EmptyBlockError, Missing, assemble, judge, node_keys
+from tallystick.protocol.ballot import STEP_PRECOMMIT, STEP_PREVOTE, STEP_PROPOSE
 from tallystick.protocol.block import Block
-from tallystick.protocol.consensus import (
+from tallystick.protocol.consensus import Height
+from tallystick.protocol.errors import BlockError, DecodeError
+from tallystick.protocol.proposal import ProposalBody
+from tallystick.protocol.quorum import quorum
+from tallystick.protocol.ready import Ready
+from tallystick.protocol.sealing import read_sealing_untrusted
+from tallystick.protocol.sealing_effects import (
     Accuse,
     Build,
     Decide,
+    Disagree,
     Effect,
-    Height,
+    Forked,
     Judge,
+    Keep,
+    Mute,
     NeedBody,
+    NeedPol,
     Persist,
     Send,
     Times,
     Verdict,
 )
-from tallystick.protocol.errors import BlockError, DecodeError
-from tallystick.protocol.proposal import ProposalBody
-from tallystick.protocol.quorum import quorum
-from tallystick.protocol.ready import Ready
-from tallystick.protocol.sealing import Status, read_sealing_untrusted
 from tallystick.protocol.signed import KeySigner
 
 if TYPE_CHECKING:
@@ -53,8 +57,6 @@ log = logging.getLogger("tallystick.sealing")
 PENDING_MAX: Final = 256
 #: A clock further than this from the median of the sealers signs no READY.
 CLOCK_MS_MAX: Final = 600_000
-#: A header dated further ahead than this is not timely.
-AHEAD_MS_MAX: Final = 600_000
 #: A sole sealer that has rested for so long asks the person for the date first.
 ALONE_MS_MAX: Final = 30 * 86_400_000
 #: How long after a start somebody is waited for who might know of votes that this database does not.
@@ -64,17 +66,8 @@ FUTURE_MAX: Final = 256
 #: Messages of one sealer that are taken and handed on in one height.
 MESSAGES_PER_SEALER_MAX: Final = 1024
 _RECORD: Final = b"record"
-_UNMUTED: Final = b"unmuted"
 _STEPS_ALONE_MAX: Final = 1000
-
-
-class _Record(msgspec.Struct, frozen=True, array_like=True):
-    height: int
-    record: bytes
-
-
-_read_record = msgspec.msgpack.Decoder(_Record).decode
-_encode = msgspec.msgpack.Encoder().encode
+_STEPS: Final = {STEP_PROPOSE: "propose", STEP_PREVOTE: "prevote", STEP_PRECOMMIT: "precommit"}
 
 
 class Sealer:
@@ -82,16 +75,7 @@ class Sealer:
 
     def __init__(self, core: NodeCore, times: SealingTimes, now: int) -> None:
         self._core = core
-        self._times = Times(
-            propose=times.propose_ms,
-            propose_step=times.propose_step_ms,
-            vote=times.vote_ms,
-            vote_step=times.vote_step_ms,
-            cap=times.timeout_ms_max,
-            status=times.status_ms,
-            present=times.present_ms,
-            patience=times.patience_ms,
-        )
+        self._times = Times(**{name: getattr(times, name) for name in Times.__dataclass_fields__})
         self._started = now
         self._met = False
         self.muted = ""
@@ -106,6 +90,8 @@ class Sealer:
         self._seen: set[bytes] = set()
         self._per_sealer: dict[bytes, int] = {}
         self._future: list[tuple[bytes, PeerKey]] = []
+        self._source: PeerKey | None = None
+        """Whose messages are being looked at: they need not go back."""
         self._waiting_since: int | None = None
         self._hurry = False
         self._dirty = True
@@ -132,9 +118,10 @@ class Sealer:
         if not self._sealers:
             return
         height = ledger.head.height + 1
+        archive = self._core.archive
         key = self._core.node_key
         own = KeySigner(key, ledger.id) if key.public in self._sealers and not self.muted else None
-        self._height = Height(
+        machine = Height(
             ledger=ledger.id,
             height=height,
             prev_id=ledger.head.block_id,
@@ -142,17 +129,15 @@ class Sealer:
             sealers=self._sealers,
             own=own,
             times=self._times,
-            record=self._load_record(height),
-            guard=self._core.archive.store.guard.state.vote,
+            record=archive.sealing(_RECORD),
+            guard=archive.store.guard.state.vote,
             now=now,
         )
-
-    def _load_record(self, height: int) -> bytes | None:
-        data = self._core.archive.sealing(_RECORD)
-        if data is None:
-            return None
-        row = _read_record(data)
-        return row.record if row.height == height else None
+        self._height = machine
+        self._perform(machine.start(now), now)
+        for data in archive.kept_messages(height):
+            if self._height is machine:
+                self._take(data, machine, now, fresh=False)
 
     def block_came(self, now: int) -> None:
         """A block is sealed: what came early for the next height is looked at now."""
@@ -282,46 +267,49 @@ class Sealer:
 
     def receive(self, messages: Sequence[bytes], peer: PeerKey, now: int) -> None:
         """Sealing messages from a peer. Raises BlameError for what no honest peer hands on."""
-        fresh: list[bytes] = []
-        for data in messages:
-            digest = tagged_hash("seen", data)
-            if digest in self._seen:
-                continue
-            try:
-                message = read_sealing_untrusted(data)
-            except (DecodeError, BlockError) as error:
-                raise BlameError(f"sealing message: {error}") from None
-            ledger = self._core.ledger
-            if message.ledger != ledger.id:
-                raise BlameError("a sealing message of another ledger")
-            if message.height == ledger.head.height + 2 and len(self._future) < FUTURE_MAX:
-                self._future.append((data, peer))
-            if message.height != ledger.head.height + 1 or message.signer not in self._sealers:
-                continue
-            count = self._per_sealer.get(message.signer, 0)
-            if count >= MESSAGES_PER_SEALER_MAX:
-                continue
-            if not all(is_valid(*check) for check in message.checks()):
-                raise BlameError("a sealing message's signature does not hold")
-            self._per_sealer[message.signer] = count + 1
-            self._seen.add(digest)
-            fresh.append(data)
-            if message.signer == self._core.node_key.public:
-                self._check_own(message)
-            height = self._height
-            if height is not None:
-                if isinstance(message, Ready):
-                    self._dirty = self._dirty or not height.readys
-                self._perform(height.receive(message, now), now)
-        self._core.sync.broadcast(fresh, but=peer)
+        self._source = peer
+        try:
+            for data in messages:
+                self._receive(data, peer, now)
+        finally:
+            self._source = None
 
-    def _check_own(self, message: Any) -> None:
-        """A vote of ours that we do not know: the key lives elsewhere, or this database is an old backup."""
-        if isinstance(message, Ready | Status) or self._height is None or self.muted:
+    def _receive(self, data: bytes, peer: PeerKey, now: int) -> None:
+        digest = tagged_hash("seen", data)
+        if digest in self._seen:
             return
-        step = {"proposal": 0, "prevote": 1, "precommit": 2}[message.TYPE.value]
-        if (message.height, message.round, step) > self._core.archive.store.guard.state.vote:
-            self.mute("a vote of this node came from elsewhere: a copy of it runs, or its data are an old backup")
+        try:
+            message = read_sealing_untrusted(data)
+        except (DecodeError, BlockError) as error:
+            raise BlameError(f"sealing message: {error}") from None
+        ledger = self._core.ledger
+        if message.ledger != ledger.id:
+            raise BlameError("a sealing message of another ledger")
+        if message.height == ledger.head.height + 2 and len(self._future) < FUTURE_MAX:
+            self._future.append((data, peer))
+        height = self._height
+        if height is None or message.height != ledger.head.height + 1 or message.signer not in self._sealers:
+            return
+        count = self._per_sealer.get(message.signer, 0)
+        if count >= MESSAGES_PER_SEALER_MAX:
+            return
+        self._per_sealer[message.signer] = count + 1
+        if not all(is_valid(*check) for check in message.checks()):
+            raise BlameError("a sealing message's signature does not hold")
+        self._seen.add(digest)
+        self._take(data, height, now, fresh=True)
+
+    def _take(self, data: bytes, height: Height, now: int, *, fresh: bool) -> None:
+        message = read_sealing_untrusted(data)
+        if isinstance(message, Ready):
+            # Somebody asks for a block: say what is here, too.
+            self._dirty = self._dirty or not height.readys
+        try:
+            effects = height.receive(message, now, fresh=fresh)
+        except BlockError as error:
+            log.info("sealing message of %s left aside: %s", message.signer.hex()[:8], error)
+            return
+        self._perform(effects, now)
 
     def messages(self) -> list[bytes]:
         """Everything of this height, for a peer or a bundle."""
@@ -338,6 +326,9 @@ class Sealer:
             match effect:
                 case Persist():
                     self._persist(effect)
+                case Keep(message=message):
+                    self._core.archive.keep_message(self._core.ledger.head.height + 1, message)
+                    self._core.sync.broadcast([message], but=self._source)
                 case Send(message=message):
                     self._seen.add(tagged_hash("seen", message))
                     self._core.sync.broadcast([message])
@@ -347,7 +338,7 @@ class Sealer:
                 case Judge(block_id=block_id, body=body):
                     self._to_judge[block_id] = body
                     self._go_on(now)
-                case NeedBody():
+                case NeedBody() | NeedPol():
                     self._ask(now)
                 case Decide():
                     self._to_decide = effect
@@ -355,15 +346,23 @@ class Sealer:
                 case Accuse(evidence=evidence):
                     log.error("a sealer has signed a contradiction")
                     self._core.accused(evidence)
+                case Mute():
+                    self.mute(
+                        "a vote of this node came from elsewhere: a copy of it runs, or its data are an old backup"
+                    )
+                case Disagree(block_id=block_id):
+                    self._core.alarm = f"the others sealed block {block_id.hex()[:8]}, which is not valid here"
+                    log.critical("%s: update this program, or ask `tally doctor`", self._core.alarm)
+                case Forked(certificate=certificate):
+                    self._core.alarm = f"the ledger has forked: there is another block {certificate.height}"
+                    log.critical("%s", self._core.alarm)
+                case _:
+                    assert_never(effect)
 
     def _persist(self, effect: Persist) -> None:
-        store = self._core.archive.store
-        assert self._height is not None
-        row = _Record(self._core.ledger.head.height + 1, effect.record)
         # One synced batch; it also makes durable everything that was written before it, such as a block's entries.
-        self._core.archive.keep_sealing([(_RECORD, _encode(row))])
-        if effect.guard is not None:
-            store.guard.raise_to(vote=effect.guard)
+        self._core.archive.keep_sealing([(_RECORD, effect.record)])
+        self._core.archive.store.guard.raise_to(vote=effect.guard)
 
     def _go_on(self, now: int) -> None:
         """Build, judge and decide what can be built, judged and decided with what is here."""
@@ -382,7 +381,7 @@ class Sealer:
         assert self._to_build is not None
         round_, readys = self._to_build
         # A newer READY of the same sealer says more than the one we were asked about.
-        newest = {ready.signer: ready for ready in readys} | dict(height.readys)
+        newest = {ready.signer: ready for ready in (*readys, *height.readys.values())}
         ready_list = [newest[key] for key in self._sealers if key in newest]
         ledger = self._core.ledger
         known = [row for row in ready_list if not ledger.pool.closure(row.heads())[1]]
@@ -419,8 +418,7 @@ class Sealer:
             self._keep(fresh)
             made = fresh
         del self._to_judge[block_id]
-        timely = made.header.time <= now + AHEAD_MS_MAX
-        self._perform(height.judged(block_id, Verdict.VALID if timely else Verdict.NOT_TIMELY, now), now)
+        self._perform(height.judged(block_id, Verdict.VALID, now), now)
 
     def _keep(self, made: Assembled) -> None:
         if len(self._assembled) >= 8:
@@ -489,12 +487,13 @@ class Sealer:
         height = self._height
         if height is None:
             return None
+        facts = height.facts()
         return SealingFact(
-            height=height.height,
-            round=height.round,
-            step=height.step_name,
-            ready=tuple(height.readys),
-            voted=tuple(height.voted),
+            height=facts.height,
+            round=facts.round,
+            step=_STEPS[facts.step] if facts.round >= 0 else "ready",
+            ready=tuple(row.key for row in facts.sealers if row.ready is not None),
+            voted=tuple(row.key for row in facts.sealers if row.prevoted or row.precommitted),
         )
 
     def report(self, now: int) -> dict[str, Any]:

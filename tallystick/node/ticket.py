@@ -1,0 +1,139 @@
+"""The invitation as a text that can be sent, typed and scanned: `tally1…`, bech32m.
+
+    data = canonical array [1, ledger, invite, founding charter hash, [anchor height, anchor block id],
+                            [address, ...], secret, standing, expires]
+
+Whoever holds it can ask to come in: it is for one person, once. The ledger id is the hash of the founding entry, so a
+ticket cannot lead to another ledger than it says, whoever answers at its addresses.
+
+Source: docs/spec/membership.md#ticket
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tallystick.crypto import bech32m
+from tallystick.crypto.errors import TextError
+from tallystick.node.errors import ExitCode, NodeError
+from tallystick.node.net_address import read_address_untrusted
+from tallystick.node.transport import DialError
+from tallystick.protocol import codec
+from tallystick.protocol.errors import DecodeError
+
+PREFIX: Final = "tally"
+VERSION: Final = 1
+ADDRESSES_MAX: Final = 8
+SIZE_BYTES_MAX: Final = 4096
+_STANDINGS: Final = ("partner", "contributor", "observer")
+
+
+class TicketError(NodeError):
+    """A text that is no ticket, or no ticket any more."""
+
+    def __init__(self, detail: str, *, reason: str = "ticket-damaged") -> None:
+        super().__init__(
+            f"this is no valid ticket: {detail}",
+            reason=reason,
+            exit_code=ExitCode.UNTRUSTED,
+            hint="copy the whole text again, from `tally1` to its end, or ask for a new one",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What an invitation's text holds."""
+
+    ledger: bytes
+    invite: bytes
+    """Id of the `invite` entry."""
+    charter: bytes
+    """Hash of the founding charter."""
+    anchor: tuple[int, bytes]
+    """(height, id) of the newest block when it was made: the ledger must have it."""
+    addresses: tuple[str, ...]
+    """Where partners' nodes may be reached, each with `/p2p/ID`."""
+    secret: bytes
+    """Seed of the invitation's key."""
+    standing: str
+    expires: int
+    """UTC milliseconds."""
+
+
+def to_text(ticket: Ticket) -> str:
+    """The ticket as a text. Of more than 8 addresses the first are taken."""
+    data = codec.encode(
+        [
+            VERSION,
+            ticket.ledger,
+            ticket.invite,
+            ticket.charter,
+            list(ticket.anchor),
+            list(ticket.addresses[:ADDRESSES_MAX]),
+            ticket.secret,
+            ticket.standing,
+            ticket.expires,
+        ]
+    )
+    return bech32m.encode(PREFIX, data)
+
+
+def read_ticket_untrusted(text: str) -> Ticket:
+    """Read what somebody pasted. Blanks, line breaks and signs of quoting are forgiven.
+
+    Raises TicketError: ticket-damaged with what is wrong, ticket-too-new.
+    """
+    try:
+        prefix, data = bech32m.decode(text)
+    except TextError as error:
+        raise TicketError(error.detail or str(error.reason)) from None
+    if prefix != PREFIX:
+        raise TicketError(f"it begins with {prefix[:16]!r} and not with 'tally1'")
+    try:
+        value = codec.decode(data, size_max=SIZE_BYTES_MAX)
+    except DecodeError as error:
+        raise TicketError(str(error)) from None
+    if isinstance(value, list) and value and type(value[0]) is int and value[0] > VERSION:
+        raise TicketError("a newer program made it: update this one", reason="ticket-too-new")
+    ticket = _read(value)
+    if ticket is None:
+        raise TicketError("its content is not that of a ticket")
+    for address in ticket.addresses:
+        try:
+            read_address_untrusted(address)
+        except DialError as error:
+            raise TicketError(f"an address in it cannot be used ({error.detail})") from None
+    return ticket
+
+
+def _read(value: object) -> Ticket | None:
+    match value:
+        case [
+            int(version),
+            bytes(ledger),
+            bytes(invite),
+            bytes(charter),
+            [int(height), bytes(block_id)],
+            list(addresses),
+            bytes(secret),
+            str(standing),
+            int(expires),
+        ] if version == VERSION and all(len(each) == 32 for each in (ledger, invite, charter, block_id, secret)):
+            if standing not in _STANDINGS or height < 0 or expires < 0 or not _are_addresses(addresses):
+                return None
+            return Ticket(
+                ledger=ledger,
+                invite=invite,
+                charter=charter,
+                anchor=(height, block_id),
+                addresses=tuple(addresses),
+                secret=secret,
+                standing=standing,
+                expires=expires,
+            )
+    return None
+
+
+def _are_addresses(rows: list[Any]) -> bool:
+    return len(rows) <= ADDRESSES_MAX and all(isinstance(row, str) and len(row) <= 256 for row in rows)
