@@ -9,15 +9,17 @@ Source: docs/spec/membership.md#join
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.node import knock
 from tallystick.node.errors import ExitCode, HomeError, HomeReason, NodeError
 from tallystick.node.identity import read_identity, read_node_secret
+from tallystick.node.transport import DialError, DialReason
 from tallystick.protocol import codec
 from tallystick.protocol.entry import Entry, encode_annex, make_entry
 from tallystick.protocol.kinds.join import Join, grant_message
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from tallystick.node.home import Home
     from tallystick.node.ticket import Ticket
     from tallystick.protocol.charter import Charter
+
+KNOCK_S: Final = 10.0
 
 Request = Callable[[bytes], Awaitable[bytes]]
 """Knock at the first address of the ticket that answers. Raises UnreachableError."""
@@ -131,3 +135,30 @@ async def agree(joining: Joining, key: SecretKey, request: Request, now: int) ->
         if not kept:
             joining.home.drop_ledger(joining.ticket.ledger)
     return entry
+
+
+@asynccontextmanager
+async def knocking(home: Home, addresses: Sequence[str]) -> AsyncIterator[Request]:
+    """A short connection to the first of these addresses that answers, for `read_terms` and `agree`."""
+    from tallystick.node.transport_libp2p import Libp2pTransport
+
+    transport = Libp2pTransport(home.read_node_key(), listen=("/ip4/127.0.0.1/tcp/0",))
+
+    async def request(data: bytes) -> bytes:
+        said = []
+        for address in addresses:
+            try:
+                return await transport.request(address, data, KNOCK_S)
+            except DialError as error:
+                if error.reason is DialReason.NOT_ADMITTED:
+                    # Somebody is there and says nothing: so the invitation is not known, or not valid any more.
+                    raise knock.InvitationError(
+                        "the invitation is not accepted: it was used, taken back, or has expired",
+                        hint="ask for a new one",
+                    ) from error
+                said.append(f"{address.partition('/p2p/')[0]}: {error.reason.value}")
+        what = "; ".join(said) if said else "the ticket names no address"
+        raise UnreachableError(f"no node of a partner answers ({what})")
+
+    async with transport.running():
+        yield request
