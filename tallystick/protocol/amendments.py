@@ -15,6 +15,7 @@ import msgspec
 from tallystick.protocol import objective
 from tallystick.protocol.act import POINT
 from tallystick.protocol.charter import Charter, from_bytes
+from tallystick.protocol.duty import follow_amendment
 from tallystick.protocol.records import CharterRow
 from tallystick.protocol.records_governance import Amendment
 
@@ -82,6 +83,7 @@ def put_in_force(act: Act, charter: Charter) -> None:
     state.charters.set("", CharterRow(state.charter_row.version + 1, charter.bytes, charter.hash))
     if charter.points.pool != old.points.pool:
         _change_pool(act, charter.points.pool)
+    follow_amendment(act, charter.duty)
     # The founder holds every role until a vote takes it, and nobody has voted on a new one.
     founder = state.members.get(act.context.ledger)
     fresh = set(charter.roles) - set(old.roles)

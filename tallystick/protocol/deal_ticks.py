@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from tallystick.protocol import deal_rules
+from tallystick.protocol import deal_rules, disputes
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act, TickRule
@@ -55,4 +55,5 @@ TICKS: Final[Mapping[str, TickRule]] = {
     "deal.uncosigned": uncosigned,
     "deal.rejected": undisputed_rejection,
     "deal.held": undisputed_reduction,
+    "deal.disputed": disputes.run_out,
 }

@@ -21,6 +21,7 @@ from tallystick.protocol.totals import add_total, total
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act, TickRule
+    from tallystick.protocol.charter import Duty as Rules
     from tallystick.protocol.state import State
 
 #: For so long the treasurers account where no teams take turns.
@@ -111,10 +112,9 @@ def _treasurers(state: State) -> frozenset[bytes]:
 # -- cycles ------------------------------------------------------------------------------------------------------------
 
 
-def start_cycle(act: Act) -> None:
-    """Draw the teams of the next cycle, by the charter of this moment; the cycle after it begins by a tick."""
+def start_cycle(act: Act, rules: Rules | None) -> None:
+    """Draw the teams of the next cycle by these rules; the cycle after it begins by a tick. None: no teams any more."""
     state = act.state
-    rules = act.charter.duty
     last = state.duties.get("")
     if rules is None:
         state.duties.delete("")
@@ -142,14 +142,14 @@ def draw_teams(ledger: bytes, cycle: int, partners: Iterable[bytes], size: int) 
     return tuple(tuple(order[start:end]) for start, end in pairwise(ends))
 
 
-def follow_amendment(act: Act) -> None:
-    """A new charter is in force: where it brings `[duty]`, a cycle begins; a running one goes on to its end."""
-    if act.charter.duty is not None and "" not in act.state.duties:
-        start_cycle(act)
+def follow_amendment(act: Act, rules: Rules | None) -> None:
+    """A new charter comes into force: where it brings `[duty]`, a cycle begins; a running one goes on to its end."""
+    if rules is not None and "" not in act.state.duties:
+        start_cycle(act, rules)
 
 
 def _next_cycle(act: Act, _ledger: bytes) -> None:
-    start_cycle(act)
+    start_cycle(act, act.charter.duty)
 
 
 TICKS: Final[Mapping[str, TickRule]] = {"duty.cycle": _next_cycle}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.boundary import run_boundary
+from tallystick.protocol.disputes import draw_panels
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS, is_suspended
 from tallystick.protocol.records import Device, Fork, Member
@@ -61,6 +62,8 @@ class Fold:
         self.context = context
         self.results: list[Result] = []
         self.ticks: list[TickResult] = []
+        # The block before has an id now, and nothing of this one has seen the panels undrawn.
+        draw_panels(state, context)
 
     def apply(self, entry: Entry, body: Body, at: int) -> Result:
         """Run what is due by `at`, then the entry; `at` never falls from one call to the next."""

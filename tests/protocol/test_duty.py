@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.crypto.hashing import tagged_hash
+from tallystick.protocol.charter import read_charter
 from tallystick.protocol.duty import active_partners, confirmers, draw_teams, on_duty, term_at, term_before
 from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.donate import Donate
+from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.report import Report
+from tallystick.protocol.kinds.vote import Vote
 from tests.support.builders import DAY_MS, World
 from tests.support.market import MARKET, market
 
@@ -125,6 +128,23 @@ def test_an_amendment_changes_the_next_cycle() -> None:
     world.seal()
     assert not world.ledger.state.duties and not world.ledger.state.due
     assert on(world) == {"ana"}
+
+
+def test_an_amendment_can_bring_teams() -> None:
+    """They begin with the new charter."""
+    world = market(**TABLES)
+    charter = read_charter(MARKET | DUTY)
+    proposal = Propose(type="amend", charter=charter.bytes, replaces=world.view().charter_row.digest)
+    entry = world.do("ana", proposal)
+    world.seal()
+    for name in world.people:
+        world.do(name, Vote(proposal=entry, choice="yes"))
+    for days in (2, 14):
+        world.wait(days * DAY_MS)
+        world.seal()
+    assert world.ledger.state.charter_row.digest == charter.hash
+    row = world.ledger.state.duties[""]
+    assert (row.cycle, row.start, [len(team) for team in row.teams]) == (0, world.ledger.head.time, [2, 2])
 
 
 def test_terms_are_found_by_their_moment() -> None:

@@ -31,7 +31,9 @@ class Approve(Body, frozen=True, kw_only=True):
     def apply(self, act: Act) -> None:
         deal = deal_rules.read_deal(act, self.deal)
         deal_rules.check_side(act, deal, deal.buyer, "buyer")
-        deal_rules.check_status(deal, "delivered", "rejected")
+        if deal.status != "disputed" or deal.approved:
+            # Also while a rejection is disputed: the buyer may think again.
+            deal_rules.check_status(deal, "delivered", "rejected")
         units = deal.delivered if self.units is None else self.units
         if units > deal.delivered:
             raise EntryError(Reason.UNITS, f"{deal.delivered} were delivered")

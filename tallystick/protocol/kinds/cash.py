@@ -21,6 +21,7 @@ from tallystick.protocol.records_money import Money
 
 class Cash(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "cash"
+    AFTER_SALE: ClassVar[bool] = True
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "partner"
     SUSPENDED_MAY: ClassVar[bool] = False
 

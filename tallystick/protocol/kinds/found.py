@@ -94,7 +94,7 @@ def found_state(
     state.sealers.set(0, records.Sealer(founder, device, node_key, "active", act.at))
     act.post(POINT, "issued", "pool", rules.points.pool, "points.pool", f"{rules.points.pool}")
     grant_start(act, founder)
-    start_cycle(act)
+    start_cycle(act, rules.duty)
 
 
 def enrol_keys(act: Act, member: bytes, *, device: bytes, node_key: bytes, recovery: bytes | None) -> None:

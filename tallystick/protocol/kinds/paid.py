@@ -19,6 +19,7 @@ from tallystick.protocol.totals import add_total, received_name, total
 
 class Paid(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "paid"
+    AFTER_SALE: ClassVar[bool] = True
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "partner"
     SUSPENDED_MAY: ClassVar[bool] = False
 
@@ -54,6 +55,7 @@ class Paid(Body, frozen=True, kw_only=True):
 
 class Received(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "received"
+    AFTER_SALE: ClassVar[bool] = True
     DEPARTED_MAY: ClassVar[bool] = True
 
     amount: Positive

@@ -16,6 +16,7 @@ from tallystick.protocol.kinds.base import Body, Bytes32
 
 class Receipt(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "receipt"
+    AFTER_SALE: ClassVar[bool] = True
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "partner"
     SUSPENDED_MAY: ClassVar[bool] = False
 

@@ -23,6 +23,7 @@ CURRENCIES_MAX = 16
 
 class Report(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "report"
+    AFTER_SALE: ClassVar[bool] = True
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "partner"
 
     period: Moment

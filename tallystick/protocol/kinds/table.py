@@ -19,6 +19,7 @@ from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.dispute import Dispute
 from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.endorse import Endorse
 from tallystick.protocol.kinds.erase import Erase
@@ -40,6 +41,7 @@ from tallystick.protocol.kinds.subscribe import Subscribe
 from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.kinds.uninvite import Uninvite
 from tallystick.protocol.kinds.use_voucher import UseVoucher
+from tallystick.protocol.kinds.verdict import Verdict
 from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.kinds.withdraw import Withdraw
 
@@ -69,6 +71,8 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Reject,
     Cancel,
     Cosign,
+    Dispute,
+    Verdict,
     Claim,
     Attest,
     Subscribe,

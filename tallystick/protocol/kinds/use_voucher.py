@@ -15,6 +15,7 @@ from tallystick.protocol.records_money import Money
 
 class UseVoucher(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "use.voucher"
+    AFTER_SALE: ClassVar[bool] = True
     DEPARTED_MAY: ClassVar[bool] = True
 
     amount: Positive
