@@ -153,6 +153,10 @@ class Ledger:
         """The state with everything pending applied, as of `now`. Read it at once."""
         return self.preview.refresh(now)
 
+    def context(self, now: int) -> Context:
+        """What a rule would be given in a block made now: for questions about what is not written yet."""
+        return self._preview_context(now)
+
     def head_of(self, device: bytes) -> tuple[int, bytes | None]:
         """(seq, id) of the newest entry of a device on its longest known branch; (-1, None) without one."""
         ends = self.pool.branches.get(device)
