@@ -141,6 +141,8 @@ def run(args: Sequence[str]) -> int:
 def _usage(error: click.ClickException) -> UsageError:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "tally"
-    reason = "missing" if isinstance(error, click.MissingParameter) else "usage"
     message = error.format_message().rstrip(".")
+    # A group whose command is missing raises no error of its own.
+    missing = isinstance(error, click.MissingParameter) or message == "Missing command"
+    reason = "missing" if missing else "usage"
     return UsageError(message[:1].lower() + message[1:], reason=reason, hint=f"`{path} --help` shows how")

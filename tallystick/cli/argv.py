@@ -8,17 +8,20 @@ has the words for it. Both ways end in `reads.run`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tallystick.cli.options import SWITCHES, VALUES, Options
 
 
-class Plain(NamedTuple):
+class Plain:
     """A reading command that needs nothing more."""
 
-    name: str
-    args: dict[str, Any]
-    options: Options
+    __slots__ = ("args", "name", "options")
+
+    def __init__(self, name: str, args: dict[str, Any], options: Options) -> None:
+        self.name = name
+        self.args = args
+        self.options = options
 
 
 #: Command -> the name of its argument, and whether it must be there.

@@ -14,7 +14,6 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 from tallystick.cli import output
-from tallystick.cli.words import RULES, WORDS
 from tallystick.crypto.errors import KeystoreError, SignatureError, TallystickError, TextError
 from tallystick.node.errors import ExitCode, NodeError
 
@@ -121,6 +120,8 @@ def _failure_of_protocol(error: TallystickError) -> Failure:
 
 def _message_of(error: NodeError) -> str:
     """The error's own words; where a rule refuses, the sentence that says what the reason means comes first."""
+    from tallystick.cli.words import RULES
+
     if error.exit_code != ExitCode.REFUSED or error.reason not in RULES or error.reason not in error.message:
         return error.message
     return f"{RULES[error.reason][0]}: {error.message}"
@@ -150,4 +151,7 @@ def _failure(reason: str, message: str, hint: str, exit_code: int, extra: Any = 
 
 
 def _words(reason: str) -> tuple[str, str]:
+    # Most commands end well, and all of them import this module.
+    from tallystick.cli.words import WORDS
+
     return WORDS.get(str(reason)) or (str(reason), "")

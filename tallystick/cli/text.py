@@ -13,7 +13,9 @@ SHORT_DIGITS = 8
 
 _JOINERS = frozenset("\u200c\u200d")
 """Invisible, but several scripts and every composed emoji need them; they move no text."""
-_UNITS = (("day", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+_MINUTE_MS = 60_000
+_HOUR_MS = 3_600_000
+_UNITS = (("day", 24 * _HOUR_MS), ("h", _HOUR_MS), ("min", _MINUTE_MS), ("s", 1000))
 
 
 def clean(text: object) -> str:
@@ -95,6 +97,9 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 
 def span(length_ms: int) -> str:
     """A length of time, in its largest unit: `3 days`, `2 h`, `40 s`."""
+    if length_ms > _HOUR_MS:
+        # Who has just said "3d" has three days and not two.
+        length_ms += _MINUTE_MS
     for name, unit_ms in _UNITS:
         if length_ms >= unit_ms:
             count = length_ms // unit_ms

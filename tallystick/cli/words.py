@@ -158,7 +158,7 @@ HERE: Final[Mapping[str, Words]] = {
         "`tally unlock`, or name a file with the passphrase: TALLY_PASSPHRASE_FILE",
     ),
     "wrong-passphrase": ("the passphrase is wrong", "try again; nothing was changed"),
-    "passphrase-unusable": ("this passphrase cannot be used", "choose one with at least 8 visible characters"),
+    "passphrase-unusable": ("this passphrase cannot be used", "choose another one, of 1 to 1024 characters"),
     "passphrases-differ": ("the two passphrases are not the same", "type the same one twice"),
     "cannot-derive": ("this computer could not derive the key from the passphrase", "free some memory and try again"),
     "key-file-cost": ("the key file asks for more memory than any of ours", "restore the file from a copy"),

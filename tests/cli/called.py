@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,3 +60,24 @@ def process(*args: str | Path, stdin: str | None = None, **environment: str) -> 
         env={**os.environ, **environment},
     )
     return Called(done.returncode, done.stdout, done.stderr)
+
+
+PASSPHRASE = "correct horse battery"
+
+
+def found_ledger(path: Path) -> Path:
+    """Make a home for Ana and found a cafe in it, with the real keys and the real store."""
+    from importlib.resources import files
+
+    from tallystick.crypto.keys import SecretKey
+    from tallystick.node.founding import found
+    from tallystick.node.home import Home
+    from tallystick.node.identity import create_identity, unseal_device_key
+    from tallystick.protocol.charter import read_charter, read_toml
+
+    home = Home.create(path)
+    create_identity(home, name="Ana", passphrase=PASSPHRASE)
+    key: SecretKey = unseal_device_key(home, PASSPHRASE)
+    text = files("tallystick.protocol.templates").joinpath("cafe.toml").read_text(encoding="utf-8")
+    found(home, read_charter(read_toml(text)), key, time.time_ns() // 1_000_000)
+    return path

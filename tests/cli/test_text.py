@@ -69,6 +69,8 @@ def test_table_leaves_out_what_is_empty() -> None:
         (90 * 60_000, "in 1 h"),
         (DAY, "in 1 day"),
         (3 * DAY + HOUR, "in 3 days"),
+        (3 * DAY - 40, "in 3 days"),
+        (3 * DAY - HOUR, "in 2 days"),
         (-5 * 60_000, "5 min ago"),
         (-2 * DAY, "2 days ago"),
     ],

@@ -1,0 +1,229 @@
+"""How the command line is called: the tree of commands, options anywhere, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import pytest
+
+from tallystick import __version__
+from tallystick.cli import app, command
+from tallystick.cli.app import MODULES, SECTIONS, find_command
+from tests.cli.called import Caller
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """What the commands would have done: (operation, arguments, options that are set)."""
+    done: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+
+    def note(op: str, args: Mapping[str, Any], options: Any) -> int:
+        given = {name: getattr(options, name) for name in type(options).__slots__ if getattr(options, name)}
+        done.append((op, dict(args), given))
+        return 0
+
+    monkeypatch.setattr("tallystick.cli.writes.perform", note)
+    monkeypatch.setattr("tallystick.cli.reads.run", note)
+    return done
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_every_command_is_where_the_table_says(name: str) -> None:
+    """Each has a summary for the list, which fits on its line."""
+    found = find_command(name)
+    assert found is not None
+    assert found.help
+    assert 0 < len(found.get_short_help_str(100)) <= 90
+
+
+def test_no_command_is_defined_and_forgotten() -> None:
+    """A command that stands in a module but not in the table could not be called."""
+    for module in set(MODULES.values()):
+        defined = vars(__import__(f"tallystick.cli.commands.{module}", fromlist=["x"])).values()
+        names = {each.name for each in defined if isinstance(each, click.Command)}
+        assert names == {name for name, where in MODULES.items() if where == module}, module
+
+
+def test_help_lists_every_command(tally: Caller) -> None:
+    """`tally` alone and `tally --help` say what there is, in sections."""
+    alone, helped = tally(), tally("--help")
+    assert alone.code == helped.code == 0
+    assert alone.out == helped.out
+    assert all(f"\n  {name} " in helped.out for name in MODULES)
+    assert all(f"\n{title}:\n" in helped.out for title in SECTIONS)
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_every_command_has_help(tally: Caller, name: str) -> None:
+    """Help needs no home, and goes to stdout."""
+    called = tally(name, "--help")
+    assert (called.code, called.err) == (0, "")
+    assert called.out.startswith(f"Usage: tally {name}")
+
+
+def test_version(tally: Caller) -> None:
+    """One line."""
+    assert tally("--version").out == f"tally {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--json --dry-run --home h accept abcdef",
+        "accept --json --dry-run --home h abcdef",
+        "accept abcdef --json --dry-run --home h",
+        "--home h accept -n abcdef --json",
+        "--home=h --json accept abcdef -n",
+    ],
+)
+def test_options_stand_before_and_after(tally: Caller, asked: list[Any], line: str) -> None:
+    """All these mean the same."""
+    assert tally(*line.split()).code == 0
+    assert asked == [("accept", {"offer": "abcdef"}, {"json": True, "dry_run": True, "home": "h"})]
+
+
+def test_option_after_the_command_wins(tally: Caller, asked: list[Any]) -> None:
+    """Who says it twice means the second."""
+    tally("--home", "first", "accept", "--home", "second", "abcdef")
+    assert asked[0][2] == {"home": "second"}
+
+
+def test_words_may_look_like_options(tally: Caller, asked: list[Any]) -> None:
+    """The value of an option is its value, whatever it looks like."""
+    tally("reject", "abcdef", "--reason", "--json")
+    assert asked == [("reject", {"deal": "abcdef", "reason": "--json"}, {})]
+
+
+@pytest.mark.parametrize(
+    ("line", "op", "args"),
+    [
+        (["offer", "roast", "3"], "offer", {"step": "roast", "units": 3, "buy": False}),
+        (
+            ["offer", "roast", "3", "--buy", "--to", "Bo", "--deadline", "3d", "--copies", "2", "--expires", "1w"],
+            "offer",
+            {"step": "roast", "units": 3, "buy": True, "to": "Bo", "deadline": "3d", "copies": 2, "expires": "1w"},
+        ),
+        (
+            ["offer", "--open", "A sign", "40", "--payer", "buyer"],
+            "offer",
+            {"open": "A sign", "points": 40, "payer": "buyer", "buy": False},
+        ),
+        (["withdraw", "abcdef"], "withdraw", {"offer": "abcdef"}),
+        (["accept", "abcdef", "--note", "ja"], "accept", {"offer": "abcdef", "note": "ja"}),
+        (["deliver", "abcdef", "2"], "deliver", {"deal": "abcdef", "units": 2}),
+        (["return", "abcdef", "--note", "cold"], "return", {"deal": "abcdef", "note": "cold"}),
+        (["approve", "abcdef"], "approve", {"deal": "abcdef"}),
+        (["approve", "abcdef", "2", "--grade", "90"], "approve", {"deal": "abcdef", "units": 2, "grade": 90}),
+        (["reject", "abcdef", "--reason", "burnt"], "reject", {"deal": "abcdef", "reason": "burnt"}),
+        (["cancel", "abcdef"], "cancel", {"deal": "abcdef"}),
+        (["cosign", "abcdef"], "cosign", {"deal": "abcdef"}),
+        (["invite"], "invite", {}),
+        (
+            ["invite", "--as", "observer", "--uses", "3", "--expires", "2d"],
+            "invite",
+            {"as": "observer", "uses": 3, "expires": "2d"},
+        ),
+        (["uninvite", "abcdef"], "uninvite", {"invite": "abcdef"}),
+        (["admit", "Bo", "--sealer"], "admit", {"partner": "Bo", "sealer": True}),
+        (["refuse", "Bo"], "refuse", {"partner": "Bo"}),
+        (["sealer", "on"], "sealer", {"on": True}),
+        (["sealer", "off"], "sealer", {"on": False}),
+        (["log", "--limit", "3"], "log", {"limit": 3}),
+        (["deals", "--open"], "deals", {"open": True}),
+        (["explain", "Bo", "--commodity", "CNY"], "explain", {"id": "Bo", "commodity": "CNY"}),
+        (["charter", "show", "--version", "1"], "charter_show", {"version": 1}),
+    ],
+)
+def test_commands_become_operations(
+    tally: Caller, asked: list[Any], line: list[str], op: str, args: dict[str, Any]
+) -> None:
+    """What is typed arrives at the node by the names that the node knows."""
+    called = tally(*line)
+    assert (called.code, called.err) == (0, "")
+    assert asked == [(op, args, {})]
+
+
+def test_notes_are_composed(tally: Caller, asked: list[Any]) -> None:
+    """The ledger keeps bytes, so an accent is written in one way only."""
+    tally("accept", "abcdef", "--note", "Cafe\u0301")
+    assert asked[0][1]["note"] == "Caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        (["accept"], "missing", "OFFER"),
+        (["reject", "abcdef"], "missing", "--reason"),
+        (["return", "abcdef"], "missing", "--note"),
+        (["offer"], "missing", "STEP"),
+        (["offer", "roast"], "missing", "UNITS"),
+        (["offer", "roast", "--open", "x", "3"], "usage", "--open"),
+        (["offer", "roast", "3", "--payer", "pool"], "usage", "--payer"),
+        (["offer", "--open", "x"], "usage", "--open"),
+        (["offer", "--open", "x", "many"], "usage", "many"),
+        (["offer", "roast", "0"], "usage", "0"),
+        (["offer", "roast", "three"], "usage", "three"),
+        (["approve", "abcdef", "--grade", "0"], "usage", "--grade"),
+        (["sealer", "maybe"], "usage", "maybe"),
+        (["sealer"], "missing", "on|off"),
+        (["charter"], "missing", "command"),
+        (["points", "--frobnicate"], "usage", "--frobnicate"),
+        (["points", "a", "b"], "usage", "b"),
+        (["--home"], "usage", "--home"),
+        (["log", "--limit", "0"], "usage", "--limit"),
+        (["init"], "not-a-terminal", "--name"),
+        (["init", "--name", "Ana"], "not-a-terminal", "--passphrase-file"),
+    ],
+)
+def test_mistake_in_the_call_names_what_is_wrong(tally: Caller, line: list[str], code: str, said: str) -> None:
+    """Exit 2, the option or argument by name, and where help is; nothing on stdout; nobody is asked."""
+    plain, machine = tally(*line), tally(*line, "--json") if line != ["--home"] else tally("--json", *line)
+    assert (plain.code, plain.out) == (2, "")
+    assert said in plain.err
+    assert "hint: " in plain.err
+    assert (machine.code, machine.out) == (2, "")
+    assert machine.error["code"] == code
+    assert set(machine.error) == {"code", "message", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        (["pionts"], "points"),
+        (["ofer", "roast", "3"], "offer"),
+        (["aprove"], "approve"),
+        (["charter", "chek"], "charter check"),
+        (["delliver"], "deliver"),
+    ],
+)
+def test_misspelt_command_is_guessed(tally: Caller, line: list[str], meant: str) -> None:
+    """Not done, but named."""
+    called = tally(*line, "--json")
+    assert called.code == 2
+    assert called.error["code"] == "unknown-command"
+    assert f"`tally {meant}`" in called.error["hint"]
+
+
+def test_command_like_no_other_is_not_guessed(tally: Caller) -> None:
+    """Then the list helps more."""
+    called = tally("zzzzzz")
+    assert called.code == 2
+    assert called.err == "tally: there is no command 'zzzzzz'\nhint: `tally --help` lists the commands\n"
+
+
+def test_mistakes_before_the_command_are_json_too(tally: Caller) -> None:
+    """`--json` counts wherever it stands, also when nothing else could be read."""
+    assert json.loads(tally("--json", "nonsense").err)["error"]["code"] == "unknown-command"
+
+
+def test_write_takes_a_few_lines(tally: Caller, asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new kind of entry needs its name, its words and its arguments; all else comes with it."""
+    claim = command.write(
+        "claim", "Claim a small deed.", command.argument("KIND"), command.number("COUNT", needed=False)
+    )
+    monkeypatch.setattr(app, "find_command", lambda name: claim if name == "claim" else None)
+    assert tally("claim", "share-post", "2", "--dry-run").code == 0
+    assert asked == [("claim", {"kind": "share-post", "count": 2}, {"dry_run": True})]
