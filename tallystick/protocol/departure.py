@@ -43,7 +43,6 @@ def depart(act: Act, member_id: bytes, *, good: bool) -> None:
     # First the deals: what returns to the member is judged with everything else that it holds.
     cancel_undelivered(act, member_id)
     claims.lapse_all(act, member_id)
-    claims.lapse_all(act, member_id)
     path = "leaver.good" if good else "leaver.bad"
     lost = lots.depart(act, member_id, good=good)
     act.post(POINT, account_of(member_id), "pool", lost, path, f"{lost} not kept")
