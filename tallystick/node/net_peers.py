@@ -103,10 +103,10 @@ class Peers:
         for link in self.links:
             link.drop(reason)
 
-    async def part(self, link: Link, polite: bytes | None) -> None:
+    async def part(self, link: Link) -> None:
         """Say goodbye: write what is queued and wait, a second at most, until the other side hangs up."""
         if link.session is not None and link.up:
-            link.session.finish(polite)
+            link.session.finish(None)
             with trio.move_on_after(FAREWELL_S):
                 await link.gone.wait()
         link.drop("we hung up")

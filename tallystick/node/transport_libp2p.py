@@ -137,10 +137,12 @@ class Libp2pTransport:
         link, net = self._peers.links.get(peer), self._peers.net
         if link is None or not link.up:
             return
-        if polite is None or net is None:
+        if polite is None or net is None or link.session is None:
             link.drop("we hung up")
         else:
-            net.nursery.start_soon(self._peers.part, link, polite)
+            # From now on nothing more can be queued.
+            link.session.finish(polite)
+            net.nursery.start_soon(self._peers.part, link)
 
     def publish(self, data: bytes) -> None:
         if not 1 <= len(data) <= GOSSIP_BYTES_MAX:
@@ -212,7 +214,7 @@ class Libp2pTransport:
             scope.shield = True
             async with trio.open_nursery() as nursery:
                 for link in self._peers.links:
-                    nursery.start_soon(self._peers.part, link, None)
+                    nursery.start_soon(self._peers.part, link)
         self._peers.drop_all("this node stops")
         if net is not None:
             with trio.move_on_after(FAREWELL_S / 2) as scope:
