@@ -94,6 +94,8 @@ class NodeCore:
         self._gate_rows = -1
         self.sealer = Sealer(self, times or SealingTimes(), now)
         self.now = now
+        # It may go on at once with what was written down before the last stop, and then needs all of the above.
+        self.sealer.begin(now)
 
     # -- the machine ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ Source: docs/spec/cli.md#operations
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node.errors import ExitCode, NodeError
@@ -68,6 +68,10 @@ class Desk:
             return None
         row = core.ledger.view(now).devices.get(core.device)
         return None if row is None else row.member
+
+    def _names(self, members: Iterable[str], now: int) -> list[str]:
+        view = self.view(now)
+        return [view.called(bytes.fromhex(member)) for member in members]
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -173,7 +177,7 @@ class Desk:
                 }
                 for row in result.postings
             ],
-            "waits_for": self._core.sealer.waits_for(now),
+            "waits_for": self._names(self._core.sealer.waits_for(now), now),
         }
 
     def status_of(self, entry: Entry, deal: bytes | None = None) -> dict[str, Any]:
@@ -189,7 +193,7 @@ class Desk:
             "reason": None if row is None else row.reason or None,
             "deal": None if deal is None else deal.hex(),
             "height": None if row is None else row.height,
-            "waits_for": [] if row is not None else core.sealer.waits_for(core.now),
+            "waits_for": [] if row is not None else self._names(core.sealer.waits_for(core.now), core.now),
         }
 
     def _ticket(self, entry: Entry, draft: Draft, now: int) -> str:

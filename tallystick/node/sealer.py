@@ -95,10 +95,11 @@ class Sealer:
         self._waiting_since: int | None = None
         self._hurry = False
         self._dirty = True
+        self._wished = False
+        """The machine of this height knows that a block is wanted here."""
         self._date_confirmed = False
         if core.archive.store.is_restored:
             self.muted = "the database is older than what this node has signed: a backup was put back"
-        self.begin(now)
 
     # -- one height after another --------------------------------------------------------------------------------------
 
@@ -114,6 +115,7 @@ class Sealer:
         self._waiting_since = None
         self._hurry = False
         self._dirty = True
+        self._wished = False
         self._height = None
         if not self._sealers:
             return
@@ -169,12 +171,17 @@ class Sealer:
     def wake(self) -> int | None:
         """When `poke` has something to do."""
         times = [] if self._height is None or self._height.wake is None else [self._height.wake]
-        fires = self._fires_at()
-        if fires is not None and not self.is_active:
-            times.append(fires)
-        if not self._met and len(self._sealers) > 1:
-            times.append(self._started + MEET_MS)
+        if self._seals() and not self.is_active and not self._wished:
+            fires = self._fires_at()
+            if fires is not None:
+                # A clock that is off, or an old date, is settled by a message or a person, not by waiting.
+                meets = self._started if self._met or len(self._sealers) == 1 else self._started + MEET_MS
+                times += [max(fires, meets)] if not self.clock_warning else []
         return min(times, default=None)
+
+    def _seals(self) -> bool:
+        """Whether this node has a vote in this height, and may use it."""
+        return not self.muted and not self._core.alarm and self._core.node_key.public in self._sealers
 
     def hurry(self, now: int) -> None:
         """Do not wait for the interval: `tally seal`. It also confirms the date, for whoever seals alone."""
@@ -201,7 +208,7 @@ class Sealer:
             self._wish(height, now)
 
     def _may_wish(self, now: int) -> bool:
-        if self.muted or self._core.alarm or self._core.node_key.public not in self._sealers:
+        if not self._seals():
             return False
         others = self._height is not None and bool(self._height.readys)
         fires = self._fires_at()
@@ -248,7 +255,7 @@ class Sealer:
         return max(oldest, ledger.head.time) + interval
 
     def _wish(self, height: Height, now: int) -> None:
-        if not self._dirty and height.readys:
+        if not self._dirty and self._wished:
             return
         ledger = self._core.ledger
         frontier = ledger.frontier(now)
@@ -261,6 +268,7 @@ class Sealer:
                 self._dirty = False
                 return
         self._dirty = False
+        self._wished = True
         self._perform(height.wish(codec.encode(frontier), len(ledger.pool), now), now)  # type: ignore[arg-type]
 
     # -- messages ------------------------------------------------------------------------------------------------------

@@ -158,8 +158,9 @@ class Cluster:
         response = knock.answer(core, machine.key, request, self.clock(host))
         assert response is not None
         charter: Charter = knock.read_charter_untrusted(response)
-        with mock.patch.object(joining, "read_identity", lambda home: self._identity(machine)), mock.patch.object(
-            joining, "read_node_secret", lambda home: machine.node
+        with (
+            mock.patch.object(joining, "read_identity", lambda home: self._identity(machine)),
+            mock.patch.object(joining, "read_node_secret", lambda home: machine.node),
         ):
             entry = Joining(mock.Mock(), ticket, charter).entry(machine.secret, self.clock(machine))
         archive = Archive(machine.store)
@@ -299,20 +300,26 @@ class Cluster:
         try:
             self.perform(machine, core.handle(event, self.clock(machine)))
         except SimCrash:
-            self._trace.update(f"{self.now} {machine.name} crash\n".encode())
-            self.cut_power(machine)
-            self.at(self.random.randint(200, 20_000), lambda: self._reboot(machine))
+            self.crashed(machine)
             return
         self._look(machine)
         self._plan_wake(machine)
 
-    def _reboot(self, machine: Machine) -> None:
+    def crashed(self, machine: Machine) -> None:
+        """The machine died in the middle of something; it comes back by itself."""
+        self._trace.update(f"{self.now} {machine.name} crash\n".encode())
+        self.cut_power(machine)
+        self.at(self.random.randint(200, 20_000), lambda: self.wake_up(machine))
+
+    def wake_up(self, machine: Machine) -> None:
+        """Switch a machine on again, if it is off."""
         if machine.core is None:
             try:
                 self.boot(machine)
             except SimCrash:
+                machine.core = None
                 self.cut_power(machine)
-                self.at(1000, lambda: self._reboot(machine))
+                self.at(1000, lambda: self.wake_up(machine))
 
     def _plan_wake(self, machine: Machine) -> None:
         core = machine.core
