@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 from tallystick.crypto.keys import SecretKey
@@ -104,7 +104,7 @@ class Cluster:
         self._trace = sha256()
         self._patches = ExitStack()
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         luck = mock.Mock(token_bytes=self.random.randbytes)
         for module in (desk_module, writes, founding, joining):
             self._patches.enter_context(mock.patch.object(module, "secrets", luck))
@@ -159,8 +159,8 @@ class Cluster:
         assert response is not None
         charter: Charter = knock.read_charter_untrusted(response)
         with (
-            mock.patch.object(joining, "read_identity", lambda home: self._identity(machine)),
-            mock.patch.object(joining, "read_node_secret", lambda home: machine.node),
+            mock.patch.object(joining, "read_identity", return_value=self._identity(machine)),
+            mock.patch.object(joining, "read_node_secret", return_value=machine.node),
         ):
             entry = Joining(mock.Mock(), ticket, charter).entry(machine.secret, self.clock(machine))
         archive = Archive(machine.store)

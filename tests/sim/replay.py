@@ -1,4 +1,4 @@
-"""Play one seed again: `python -m tests.sim.replay SEED`. Prints the seed, the digest of its trace, and where it ended."""
+"""Play one seed again: `python -m tests.sim.replay SEED`. Prints the digest of its trace, and where it ended."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Seeds: each is a venture's evening with crashes at every fsync, cut streams, sleeping laptops and wrong clocks.
 
-`TALLY_SIM_SEEDS=FIRST:LAST make sim` plays others. A failure prints its seed; `python -m tests.sim.replay SEED` shows it.
+`TALLY_SIM_SEEDS=FIRST:LAST make sim` plays others. A failure prints its seed; `python -m tests.sim.replay SEED` plays
+it again.
 """
 
 from __future__ import annotations
