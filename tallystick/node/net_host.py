@@ -47,6 +47,7 @@ LIBRARY_VERSION: Final = "0.8.1"
 _PING_HEADER: Final = struct.Struct("!BBHII")
 _TYPE_PING: Final = 2
 _FLAG_SYN: Final = 1
+_SLOTS_MORE: Final = 128
 _BUFFERED_BYTES_MAX: Final = 8 * 1024 * 1024
 """Bytes that one connection may hold for streams that nobody has read yet."""
 
@@ -243,6 +244,7 @@ def build_host(
     peerstore.add_key_pair(own, keys)
     muxer = type("TimedYamux", (GuardedYamux,), {"ping_every_s": limits.ping_every_s})
     timeout_s = max(1, int(limits.session_s))
+    slots = 2 * limits.connections_max + _SLOTS_MORE
     upgrader = TransportUpgrader(
         secure_transports_by_protocol={NOISE: GatedNoise(seed, proven)},
         muxer_transports_by_protocol={TProtocol(YAMUX): muxer},
@@ -256,11 +258,13 @@ def build_host(
         transports=[],
         retry_config=RetryConfig(max_retries=0),
         connection_config=ConnectionConfig(
-            max_connections=limits.connections_max,
+            # `Links` counts what is alive, and keeps it at one each peer. The library counts dead ones too until they
+            # are tidied up, and those that have not said who they are.
+            max_connections=slots,
             min_connections=0,
             low_watermark=0,
-            high_watermark=limits.connections_max,
-            max_connections_per_peer=64,  # dead ones are counted until they are tidied up; `Links` keeps it at one
+            high_watermark=slots,
+            max_connections_per_peer=slots,
             inbound_upgrade_timeout=limits.session_s,
             outbound_upgrade_timeout=limits.session_s,
         ),

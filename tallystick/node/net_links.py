@@ -107,11 +107,15 @@ class Links:
     def arrive(self, link: Link) -> None:
         """Take a new link in, dropping the one it replaces.
 
-        Raises LinkRefusedError: we ourselves, too many strangers, the other of two simultaneous dials is kept.
+        Raises LinkRefusedError: we ourselves, too many connections, too many strangers, the other of two simultaneous
+        dials is kept.
         """
         if link.peer == self._own:
             raise LinkRefusedError("it is ourselves")
         old = self._links.get(link.peer)
+        if old is None and len(self._links) >= self._limits.connections_max:
+            self.refused += 1
+            raise LinkRefusedError("too many connections")
         if not link.admitted and not link.outbound:
             strangers = sum(1 for other in self if not other.admitted and not other.outbound and other is not old)
             if strangers >= self._limits.strangers_max:
