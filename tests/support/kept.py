@@ -50,6 +50,8 @@ class Kept(World):
     names: dict[str, str] = field(default_factory=dict)
     words: dict[str, Any] = field(default_factory=dict)
     """Words of the next entry; used up by it."""
+    marks: dict[str, bytes] = field(default_factory=dict)
+    """Ids that a test gave a name."""
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.store)
