@@ -18,7 +18,7 @@ from tallystick.cli.errors import UsageError
 
 #: Title -> command -> the module that defines it, in the order of the help.
 SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    "Start": {"init": "start", "found": "start", "join": "start", "charter": "charter", "demo": "care"},
+    "Start": {"init": "start", "found": "start", "join": "join", "charter": "charter", "demo": "care"},
     "Market": {"offers": "read", "offer": "market", "withdraw": "market", "accept": "market"},
     "Deals": {
         "deals": "read",

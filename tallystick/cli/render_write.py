@@ -37,10 +37,7 @@ def outcome_text(outcome: Mapping[str, Any]) -> str:
     deal = outcome.get("deal")
     entry = short(outcome.get("entry"))
     about = f", deal {short(deal)}" if deal and short(deal) != entry else ""
-    lines = [f"{DONE.get(kind, kind)} (entry {entry}{about})", _state_line(outcome)]
-    if ticket := outcome.get("ticket"):
-        lines += ["", clean(ticket)]
-    return "\n".join(lines)
+    return f"{DONE.get(kind, kind)} (entry {entry}{about})\n{_state_line(outcome)}"
 
 
 def _state_line(outcome: Mapping[str, Any]) -> str:

@@ -1,55 +1,115 @@
-"""Where the event loop begins. The only module of the command line from which trio and libp2p are reached."""
+"""Where the event loop begins. The only module of the command line from which trio and libp2p are reached.
+
+What the transport raises becomes words here, so that no other module has to import it to know its errors.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
 
 from tallystick.cli import output
+from tallystick.cli.errors import CommandError
+from tallystick.node import joining, service
+from tallystick.node.errors import ExitCode
+from tallystick.node.transport import DialError, ListenError, TransportError
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
+    from tallystick.crypto.keys import SecretKey
     from tallystick.node.home import Home
+    from tallystick.node.joining import Joining
+    from tallystick.node.service import Node
+    from tallystick.node.ticket import Ticket
+    from tallystick.protocol.entry import Entry
+
+T = TypeVar("T")
+
+_TAKEN = "address already in use"
 
 
 def run(home: Home, prefix: str | None, options: Options, *, listen: Sequence[str], peers: Sequence[str]) -> int:
-    """Run the node until somebody stops it. Raises HomeError, StoreError, ListenError."""
-    import trio
-
-    from tallystick.node.service import run_node
-
+    """Run the node until somebody stops it. Raises NodeError."""
     _log_to_stderr(options)
-    done: list[Any] = []
 
-    def ready(node: Any) -> None:
+    def ready(node: Node) -> None:
         addresses = list(node.core.sync.addresses)
         if options.json:
             output.result_json({"ledger": node.core.ledger.id.hex(), "addresses": addresses})
         else:
             output.result("\n".join(("the node runs; others reach it at", *(f"  {each}" for each in addresses))))
             output.note(options, "Ctrl-C stops it")
+        # It may be read by a program through a pipe, which wants to know now.
         sys.stdout.flush()
-        done.append(node)
 
-    trio.run(_run, run_node, home, prefix, tuple(listen), tuple(peers), ready)
+    async def work() -> None:
+        await service.run_node(home, prefix, listen=listen or None, peers=peers, ready=ready)
+
+    _in_loop(work)
     return 0
 
 
-async def _run(
-    run_node: Any, home: Home, prefix: str | None, listen: Sequence[str], peers: Sequence[str], ready: Any
-) -> None:
-    await run_node(home, prefix, listen=listen or None, peers=peers, ready=ready)
-
-
 def sync_once(home: Home, prefix: str | None, address: str | None) -> dict[str, Any]:
-    """Meet the others once, without a running node. Raises UnreachableError, HomeError, StoreError."""
-    import trio
+    """Meet the others once, without a running node. Raises NodeError."""
 
-    from tallystick.node import service
+    async def work() -> dict[str, Any]:
+        return await service.sync_once(home, prefix, address)
 
-    return trio.run(service.sync_once, home, prefix, address)
+    return _in_loop(work)
+
+
+def read_terms(home: Home, ticket: Ticket) -> Joining:
+    """Show the invitation to a partner's node and get the charter. Raises NodeError."""
+
+    async def work() -> Joining:
+        async with joining.knocking(home, ticket.addresses) as request:
+            return await joining.read_terms(home, ticket, request)
+
+    return _in_loop(work)
+
+
+def agree(home: Home, terms: Joining, key: SecretKey, now_ms: int) -> Entry:
+    """Sign the join and hand it in. Raises NodeError."""
+
+    async def work() -> Entry:
+        async with joining.knocking(home, terms.ticket.addresses) as request:
+            return await joining.agree(terms, key, request, now_ms)
+
+    return _in_loop(work)
+
+
+def _in_loop(work: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return trio.run(work)
+    except TransportError as error:
+        raise _in_words(error) from error
+    except BaseExceptionGroup as group:
+        for each in _leaves(group):
+            if isinstance(each, TransportError):
+                raise _in_words(each) from group
+        raise
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The errors that tasks of the loop have raised, without the groups that bundle them."""
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
+def _in_words(error: TransportError) -> CommandError:
+    reason = "library-unsupported"
+    if isinstance(error, ListenError):
+        reason = "port-in-use" if _TAKEN in str(error).lower() else "cannot-listen"
+    elif isinstance(error, DialError):
+        reason = "no-peer"
+    return CommandError(reason, str(error), exit_code=ExitCode.OFFLINE)
 
 
 def _log_to_stderr(options: Options) -> None:

@@ -178,6 +178,10 @@ HERE: Final[Mapping[str, Words]] = {
     "no-peer": ("nobody could be reached", "`tally peers` lists addresses; nothing is lost, try later"),
     "peer": ("the other node did not answer as it should", "try again, or try another partner"),
     "port-in-use": ("another program listens on this port already", "choose another with --listen, or stop it"),
+    "cannot-listen": ("this address cannot be listened on", "choose another with --listen"),
+    "library-unsupported": ("another version of libp2p is installed than the one this needs", "`make setup`"),
+    "wrong-key": ("this is not the key of this device", "use the home that the ledger knows this device by"),
+    "other-words": ("these are the words of another home", "compare with your paper"),
     "node-running": ("a node is running on this home already", "`tally status` shows it"),
     "no-node": ("no node is running", "`tally node` starts one"),
     "node-gone": (
@@ -200,6 +204,8 @@ TEXTS: Final[Mapping[str, Words]] = {
     "padding": ("the text is damaged at its end", "copy it again, whole"),
     "not-a-ticket": ("this is no ticket", "a ticket begins with tally1; ask for a new one"),
     "ticket-damaged": ("the ticket is damaged", "ask for it again, and copy it whole"),
+    "ticket-too-new": ("the ticket was made by a newer version", "update this program"),
+    "invitation-refused": ("the invitation is not accepted", "ask for a new one: `tally invite`"),
     "ticket-expired": ("the ticket has expired", "ask for a new one: `tally invite`"),
 }
 

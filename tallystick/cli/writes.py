@@ -35,6 +35,8 @@ def show_outcome(outcome: Mapping[str, Any], options: Options) -> None:
     from tallystick.cli.render_write import outcome_text
 
     output.result(outcome_text(outcome))
+    if ticket := outcome.get("ticket"):
+        _show_ticket(str(ticket), options)
 
 
 def _show_trial(op: str, outcome: Mapping[str, Any], options: Options) -> None:
@@ -44,3 +46,16 @@ def _show_trial(op: str, outcome: Mapping[str, Any], options: Options) -> None:
     from tallystick.cli.render_write import trial_text
 
     output.result(trial_text(op, outcome, now_ms()))
+
+
+def _show_ticket(ticket: str, options: Options) -> None:
+    """The ticket by itself on its line, and for a person with a telephone as a picture."""
+    import sys
+
+    output.result(f"\n{ticket}")
+    if sys.stdout is not None and sys.stdout.isatty() and not options.quiet:
+        import segno
+
+        # In capital letters the picture is a third smaller, and the ticket is the same.
+        segno.make(ticket.upper(), error="l").terminal(compact=True)
+    output.note(options, "give it to that person alone; your node must run when it is used: `tally node`")

@@ -1,0 +1,97 @@
+"""Joining a ledger with a ticket: read the charter, agree, sign, hand it in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.cli import ask, keys, output
+from tallystick.cli.client import now_ms
+from tallystick.cli.command import argument, command
+from tallystick.cli.reads import open_home
+from tallystick.cli.text import clean, plural
+
+if TYPE_CHECKING:
+    from tallystick.cli.options import Options
+    from tallystick.node.joining import Joining
+
+
+def _join(options: Options, ticket: str) -> int:
+    from tallystick.node.identity import read_identity
+    from tallystick.node.joining import check_can_join
+    from tallystick.node.ticket import read_ticket_untrusted
+
+    read = read_ticket_untrusted(ticket)
+    home = open_home(options)
+    check_can_join(home, read, now_ms())
+    # From here on others are asked, which needs what is slow to import.
+    from tallystick.cli.run_node import agree, read_terms
+
+    output.detail(options, "asking a partner's node for the charter")
+    terms = read_terms(home, read)
+    if options.dry_run:
+        _show_trial(terms, options)
+        return 0
+    if not options.json:
+        output.note(options, _terms_text(terms))
+    charter = terms.charter
+    ask.confirm(options, f"Join {clean(charter.name)} as {read.standing} under charter {charter.hash.hex()[:8]}?")
+    entry = agree(home, terms, keys.signing_key(home, options), now_ms())
+    _show_joined(terms, entry.id.hex(), read_identity(home).device, options)
+    return 0
+
+
+def _terms_text(terms: Joining) -> str:
+    """What somebody should know of a charter before agreeing to it; the whole of it is shown by `charter show`."""
+    charter = terms.charter
+    lines = [f"{clean(charter.name)}: ledger {terms.ticket.ledger.hex()[:8]}, charter {charter.hash.hex()[:8]}"]
+    if charter.purpose:
+        lines.append(f"  {clean(charter.purpose)}")
+    lines += [
+        f"  {charter.points.pool} points at most, called {clean(charter.points.name)}",
+        f"  work: {', '.join(map(clean, charter.steps)) or 'no fixed steps'}",
+        f"  up to {plural(charter.membership.sponsors, 'partner')} must vouch for a newcomer",
+    ]
+    return "\n".join(lines)
+
+
+def _show_trial(terms: Joining, options: Options) -> None:
+    if options.json:
+        outcome: dict[str, Any] = {"kind": "join", "status": "pending", "reason": None, "detail": "", "postings": []}
+        output.result_json(
+            outcome
+            | {
+                "waits_for": [],
+                "deadline": None,
+                "ledger": terms.ticket.ledger.hex(),
+                "name": terms.charter.name,
+                "charter": terms.charter.hash.hex(),
+                "standing": terms.ticket.standing,
+            }
+        )
+    else:
+        output.result(f"nothing was signed\nyou would join as {terms.ticket.standing}\n{_terms_text(terms)}")
+
+
+def _show_joined(terms: Joining, entry: str, device: bytes, options: Options) -> None:
+    from tallystick.crypto.words import fingerprint
+
+    words = fingerprint(device)
+    if options.json:
+        output.result_json(
+            {"entry": entry, "kind": "join", "status": "pending", "reason": None, "deal": None, "height": None}
+            | {"ledger": terms.ticket.ledger.hex(), "name": terms.charter.name, "fingerprint": words}
+        )
+        return
+    output.result(
+        f"you ask to join {clean(terms.charter.name)} (entry {entry[:8]})\n"
+        f"pending: partners must vouch for you, up to {terms.charter.membership.sponsors} of them\n"
+        f"your six words, to be compared by voice: {words}"
+    )
+    output.note(options, "next: `tally node` fetches the ledger; `tally status` says when you are in")
+
+
+join: Final = command(
+    "join",
+    "Join a ledger with a ticket. Its charter is shown first.",
+    argument("TICKET"),
+)(_join)
