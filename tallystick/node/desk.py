@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.identity import KeyLockedError
 from tallystick.node.view import NodeFacts, View
-from tallystick.node.writes import WRITES, ArgumentError, Draft, read_args
+from tallystick.node.writes import WRITES
+from tallystick.node.writes_base import ArgumentError, Draft, read_args
 from tallystick.protocol.entry import Entry, encode_annex, encode_header, make_entry, read_entry_untrusted
 from tallystick.protocol.entry import annex_hash as hash_of_annex
 from tallystick.protocol.errors import DecodeError, EntryError, Reason

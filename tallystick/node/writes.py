@@ -8,66 +8,37 @@ Source: docs/spec/cli.md#operations
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from tallystick.crypto.keys import SecretKey
-from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.moments import read_moment
 from tallystick.node.resolve import resolve_entry, resolve_member
 from tallystick.node.view import View
-from tallystick.protocol.deal_rules import terms_of
+from tallystick.node.writes_base import Args, ArgumentError, Count, Draft, Ref, When, Words, Write, words_of
+from tallystick.node.writes_money import MONEY
+from tallystick.node.writes_people import PEOPLE
+from tallystick.protocol.deal_rules import open_terms, terms_of
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
-from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver, Evidence
+from tallystick.protocol.kinds.dispute import Dispute
+from tallystick.protocol.kinds.endorse import Endorse
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.return_ import Return
 from tallystick.protocol.kinds.sealer import SealerOff, SealerOn
+from tallystick.protocol.kinds.verdict import Verdict
 from tallystick.protocol.kinds.withdraw import Withdraw
+from tallystick.protocol.records_deal import Terms
 
 INVITE_MS: Final = 7 * 86_400_000
-WORDS_LENGTH_MAX: Final = 4000
-
-Words = Annotated[str, msgspec.Meta(max_length=WORDS_LENGTH_MAX)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
-Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-When = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-
-
-class ArgumentError(NodeError):
-    """An operation was asked for with arguments that it cannot have."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, reason="bad-argument", exit_code=ExitCode.USAGE, hint=hint)
-
-
-@dataclass(slots=True)
-class Draft:
-    """An entry before it is signed."""
-
-    body: Body
-    words: dict[str, Any] = field(default_factory=dict)
-    """What goes into the annex."""
-    deal: bytes | None = None
-    """The deal it is about; for an acceptance the deal is the entry itself."""
-    secret: SecretKey | None = None
-    """A one-time secret that comes with it (an invitation's)."""
-    links: tuple[bytes, ...] = ()
-
-
-class Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Arguments of an operation, as texts that a person typed; `dry_run` signs nothing."""
-
-    dry_run: bool = False
 
 
 class InviteArgs(Args, frozen=True, kw_only=True):
@@ -91,6 +62,10 @@ class SealerArgs(Args, frozen=True, kw_only=True):
 class OfferArgs(Args, frozen=True, kw_only=True):
     step: Ref | None = None
     units: Count | None = None
+    open: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    """Title of an offer that no step describes."""
+    points: Annotated[int, msgspec.Meta(ge=0, le=10**12)] | None = None
+    payer: Literal["pool", "buyer"] = "pool"
     buy: bool = False
     to: Ref | None = None
     deadline: When | None = None
@@ -125,6 +100,10 @@ class ApproveArgs(DealArgs, frozen=True, kw_only=True):
     grade: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
 
 
+class VerdictArgs(DealArgs, frozen=True, kw_only=True):
+    grade: Annotated[int, msgspec.Meta(ge=0, le=200)]
+
+
 class RejectArgs(Args, frozen=True, kw_only=True):
     deal: Ref
     reason: Words
@@ -133,10 +112,6 @@ class RejectArgs(Args, frozen=True, kw_only=True):
 class ReturnArgs(Args, frozen=True, kw_only=True):
     deal: Ref
     note: Words
-
-
-def _words(**words: str | None) -> dict[str, Any]:
-    return {name: text for name, text in words.items() if text}
 
 
 def _deal(view: View, text: str) -> bytes:
@@ -159,6 +134,21 @@ def sealer(view: View, args: SealerArgs) -> Draft:
 
 
 def offer(view: View, args: OfferArgs) -> Draft:
+    step, units, terms = _open_offer(view, args) if args.open is not None else _step_offer(view, args)
+    body = Offer(
+        side="buy" if args.buy else "sell",
+        step=step,
+        units=units,
+        terms=terms,
+        to=None if args.to is None else resolve_member(view, args.to),
+        deadline=None if args.deadline is None else read_moment(args.deadline, view.now, "--deadline"),
+        expires=None if args.expires is None else read_moment(args.expires, view.now, "--expires"),
+        copies=None if args.copies in (None, 1) else args.copies,
+    )
+    return Draft(body, words_of(title=args.open, note=args.note))
+
+
+def _step_offer(view: View, args: OfferArgs) -> tuple[str, int, Terms]:
     charter = view.ledger.charter
     step = charter.steps.get(args.step or "")
     if step is None:
@@ -166,31 +156,32 @@ def offer(view: View, args: OfferArgs) -> Draft:
         raise ArgumentError(f"there is no step {args.step!r} in the charter", f"steps are: {known}")
     if args.units is None:
         raise ArgumentError("how many units? UNITS is missing")
-    body = Offer(
-        side="buy" if args.buy else "sell",
-        step=step.id,
-        units=args.units,
-        terms=terms_of(step),
-        to=None if args.to is None else resolve_member(view, args.to),
-        deadline=None if args.deadline is None else read_moment(args.deadline, view.now, "--deadline"),
-        expires=None if args.expires is None else read_moment(args.expires, view.now, "--expires"),
-        copies=None if args.copies in (None, 1) else args.copies,
-    )
-    return Draft(body, _words(note=args.note))
+    if args.points is not None:
+        raise ArgumentError("the price of a step is in the charter: --points goes with --open")
+    return step.id, args.units, terms_of(step)
+
+
+def _open_offer(view: View, args: OfferArgs) -> tuple[None, int, Terms]:
+    rules = view.ledger.charter.open
+    if rules is None:
+        raise ArgumentError("this charter has no [open]: every offer names one of its steps")
+    if args.points is None or args.step is not None or args.units is not None:
+        raise ArgumentError("an open offer has a title and points, no step and no units")
+    return None, 1, open_terms(rules, args.points, args.payer)
 
 
 def withdraw(view: View, args: OfferRefArgs) -> Draft:
-    return Draft(Withdraw(offer=resolve_entry(view, args.offer, kinds=("offer",))), _words(note=args.note))
+    return Draft(Withdraw(offer=resolve_entry(view, args.offer, kinds=("offer",))), words_of(note=args.note))
 
 
 def accept(view: View, args: OfferRefArgs) -> Draft:
-    return Draft(Accept(offer=resolve_entry(view, args.offer, kinds=("offer",))), _words(note=args.note))
+    return Draft(Accept(offer=resolve_entry(view, args.offer, kinds=("offer",))), words_of(note=args.note))
 
 
 def deliver(view: View, args: DeliverArgs) -> Draft:
     deal = _deal(view, args.deal)
     evidence = tuple(Evidence(bytes.fromhex(row.sha256), row.size) for row in args.evidence)
-    words = _words(note=args.note)
+    words = words_of(note=args.note)
     if any(row.name for row in args.evidence):
         words["files"] = [row.name for row in args.evidence]
     return Draft(Deliver(deal=deal, units=args.units, evidence=evidence or None), words, deal)
@@ -198,30 +189,42 @@ def deliver(view: View, args: DeliverArgs) -> Draft:
 
 def return_(view: View, args: ReturnArgs) -> Draft:
     deal = _deal(view, args.deal)
-    return Draft(Return(deal=deal), _words(note=args.note), deal)
+    return Draft(Return(deal=deal), words_of(note=args.note), deal)
 
 
 def approve(view: View, args: ApproveArgs) -> Draft:
     deal = _deal(view, args.deal)
-    return Draft(Approve(deal=deal, units=args.units, grade=args.grade), _words(note=args.note), deal)
+    return Draft(Approve(deal=deal, units=args.units, grade=args.grade), words_of(note=args.note), deal)
 
 
 def reject(view: View, args: RejectArgs) -> Draft:
     deal = _deal(view, args.deal)
-    return Draft(Reject(deal=deal), _words(reason=args.reason), deal)
+    return Draft(Reject(deal=deal), words_of(reason=args.reason), deal)
 
 
 def cancel(view: View, args: DealArgs) -> Draft:
     deal = _deal(view, args.deal)
-    return Draft(Cancel(deal=deal), _words(note=args.note), deal)
+    return Draft(Cancel(deal=deal), words_of(note=args.note), deal)
 
 
 def cosign(view: View, args: DealArgs) -> Draft:
     deal = _deal(view, args.deal)
-    return Draft(Cosign(deal=deal), _words(note=args.note), deal)
+    return Draft(Cosign(deal=deal), words_of(note=args.note), deal)
 
 
-Write = tuple[type[Args], Callable[[View, Any], Draft]]
+def endorse(view: View, args: OfferRefArgs) -> Draft:
+    return Draft(Endorse(offer=resolve_entry(view, args.offer, kinds=("offer",))), words_of(note=args.note))
+
+
+def dispute(view: View, args: DealArgs) -> Draft:
+    deal = _deal(view, args.deal)
+    return Draft(Dispute(deal=deal), words_of(note=args.note), deal)
+
+
+def verdict(view: View, args: VerdictArgs) -> Draft:
+    deal = _deal(view, args.deal)
+    return Draft(Verdict(deal=deal, grade=args.grade), words_of(note=args.note), deal)
+
 
 WRITES: Final[Mapping[str, Write]] = {
     "invite": (InviteArgs, invite),
@@ -236,12 +239,9 @@ WRITES: Final[Mapping[str, Write]] = {
     "reject": (RejectArgs, reject),
     "cancel": (DealArgs, cancel),
     "cosign": (DealArgs, cosign),
+    "endorse": (OfferRefArgs, endorse),
+    "dispute": (DealArgs, dispute),
+    "verdict": (VerdictArgs, verdict),
+    **MONEY,
+    **PEOPLE,
 }
-
-
-def read_args(kind: type[Args], args: Mapping[str, Any]) -> Args:
-    """Typed arguments. Raises ArgumentError with what is wrong."""
-    try:
-        return msgspec.convert({name: value for name, value in args.items() if value is not None}, kind, strict=True)
-    except msgspec.ValidationError as error:
-        raise ArgumentError(str(error)) from None
