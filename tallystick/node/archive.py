@@ -176,6 +176,10 @@ class Archive:
         row = self.height_row(height)
         return None if row is None else row.charter_digest
 
+    def added_device(self, entry_id: bytes) -> bytes | None:
+        entry = self.entry(entry_id)
+        return entry.body["device"] if entry is not None and entry.kind == "device.add" else None
+
     def closed_deal(self, deal_id: bytes) -> Deal | None:
         data = self.store.get(layout.CLOSED + deal_id)
         return None if data is None else _read_deal(data)

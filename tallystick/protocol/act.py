@@ -62,6 +62,9 @@ class History(Protocol):
     def charter_digest(self, height: int) -> bytes | None:
         """Hash of the charter in force after the block at this height."""
 
+    def added_device(self, entry_id: bytes) -> bytes | None:
+        """The signing key that a sealed `device.add` names; None for any other entry."""
+
     def closed_deal(self, deal_id: bytes) -> Deal | None:
         """The last state of a deal that has left the live state."""
 

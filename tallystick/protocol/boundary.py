@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from tallystick.protocol import amendments
+from tallystick.protocol import amendments, devices
 from tallystick.protocol import outcomes as outcomes_of_votes
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.departure import depart
@@ -37,11 +35,11 @@ def run_boundary(state: State, context: Context, authors: AbstractSet[bytes], st
     for number in range(len(asked)):
         state.boundary.delete(number)
     outcomes: list[Outcome] = []
+    devices.take_effect(state, asked)
+    devices.note_readers(Act(state, context, context.time, context.ledger))
     for what, ref in asked:
-        if what == "freeze":
-            device = state.devices.get(ref)
-            if device is not None and device.status == "active":
-                state.devices.set(ref, msgspec.structs.replace(device, status="frozen"))
+        if what == "recover":
+            devices.recover(Act(state, context, context.time, ref), ref)
     for what, ref in asked:
         if what == "leave":
             act = Act(state, context, context.time, ref)

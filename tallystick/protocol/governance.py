@@ -70,7 +70,7 @@ def fraction_of(state: State, charter: Charter, proposal: Proposal) -> tuple[int
             return rules.pass_ if state.course.trial else rules.amend
         case "ratify" | "rules" | "release":
             return rules.amend
-        case "expel" | "suspend":
+        case "expel" | "suspend" | "recover":
             return rules.expel
         case "revoke":
             device = state.devices.get(proposal.subject)
@@ -82,15 +82,18 @@ def fraction_of(state: State, charter: Charter, proposal: Proposal) -> tuple[int
             return rules.pass_
 
 
-def ballot_of(state: State, charter: Charter, proposal: Proposal, time: int) -> Ballot:
-    """What is fixed at the end of the block that seals a proposal, under the charter in force from then on."""
+def ballot_of(state: State, charter: Charter, proposal: Proposal, time: int, start: int) -> Ballot:
+    """What is fixed at the end of the block that seals a proposal, under the charter in force from then on.
+
+    `time` is that of the block, `start` the moment from which notice and period count (ms).
+    """
     rules = charter.governance
     return Ballot(
         electors=electors_of(state, charter, proposal, time),
         fraction=fraction_of(state, charter, proposal),
         quorum=rules.quorum_major if proposal.what in MAJOR else rules.quorum,
-        notice=time + rules.notice if proposal.what in NOTICED else time,
-        end=time + rules.period,
+        notice=start + rules.notice if proposal.what in NOTICED else start,
+        end=start + rules.period,
     )
 
 

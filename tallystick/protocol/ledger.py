@@ -164,7 +164,7 @@ class Ledger:
             entry_id = max(ends, key=lambda end: (ends[end], end))
             return ends[entry_id], entry_id
         row = self.state.devices.get(device)
-        return (-1, None) if row is None else (row.head_seq, row.head)
+        return (-1, None) if row is None else (row.head_seq, row.head or None)
 
     def links_for(self, refs: Iterable[bytes], prev: bytes | None, now: int) -> tuple[bytes, ...]:
         """What a new entry links: everything it refers to, then the newest tips of the graph."""

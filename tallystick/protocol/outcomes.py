@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tallystick.protocol import amendments, deal_rules, settlement
+from tallystick.protocol import amendments, deal_rules, devices, settlement
 from tallystick.protocol.departure import depart, is_last
 from tallystick.protocol.errors import EntryError
 from tallystick.protocol.governance import NOTICED, ballot_of, passes_at_end, passes_early, tally
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tallystick.protocol.charter import Charter
     from tallystick.protocol.records_governance import Ballot, Proposal
 
+#: The time of a proposal counts from the moment it claims, but not from earlier than this before its block.
+CLOCKS_DIFFER_MS: Final = 600_000
 #: Nobody is suspended again so soon after the beginning of a suspension.
 SUSPENDED_AGAIN_MS: Final = 90 * DAY_MS
 
@@ -33,7 +35,9 @@ def open_ballot(act: Act, proposal_id: bytes, charter: Charter) -> None:
     """Fix who decides a proposal that this block has sealed, and when it is judged; `charter` is the next block's."""
     state = act.state
     proposal = state.proposals[proposal_id]
-    ballot = ballot_of(state, charter, proposal, act.at)
+    # Nobody shortens the time that others have by claiming an early moment.
+    start = max(proposal.at, act.at - CLOCKS_DIFFER_MS)
+    ballot = ballot_of(state, charter, proposal, act.at, start)
     due = [act.schedule(ballot.end, "proposal.end", proposal_id)]
     if proposal.what in NOTICED and act.at < ballot.notice < ballot.end:
         due.append(act.schedule(ballot.notice, "proposal.notice", proposal_id))
@@ -115,10 +119,10 @@ def _effect(act: Act, proposal_id: bytes, proposal: Proposal) -> bool:
                 deal_rules.end(act, proposal.subject, deal, "cancelled", "returned: released by vote")
             return True
         case "revoke":
-            device = act.state.devices.get(proposal.subject)
-            if device is not None and device.status in ("active", "frozen"):
-                cut = (proposal.amount, proposal.last)
-                act.state.devices.set(proposal.subject, msgspec.structs.replace(device, status="revoked", cut=cut))
+            devices.revoke(act.state, devices.Cut(proposal.subject, proposal.amount, proposal.last))
+            return True
+        case "recover":
+            devices.overrule(act, proposal.subject)
             return True
         case "erase":
             act.state.erased.set(proposal.subject, Erased(proposal_id))

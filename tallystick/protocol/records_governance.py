@@ -15,6 +15,7 @@ ProposalType = Literal[
     "dividend",
     "release",
     "revoke",
+    "recover",
     "erase",
     "rules",
     "text",

@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from tallystick.protocol import records, records_deal, records_governance, records_money
+from tallystick.protocol import records, records_deal, records_device, records_governance, records_money
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -329,6 +329,7 @@ class State:
             "amendment", records_governance.Amendment, one
         )
         self.erased: Table[bytes, records_governance.Erased] = self._table("erased", records_governance.Erased, by_id)
+        self.recoveries: Table[bytes, records_device.Recovery] = self._table("recovery", records_device.Recovery, by_id)
         self.totals = AmountTable("total", self.journal, tuple[int], str, str)
         # What the end of the block has still to do, and deals that closed since the last commit. Journaled like the
         # rest but no part of the root: the first is empty between blocks, the second belongs to the archive.

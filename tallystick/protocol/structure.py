@@ -40,12 +40,12 @@ def check_structure(entry: Entry, ledger: bytes, pool: Pool, history: History, h
     for ref in body.refs():
         if ref not in parents:
             raise EntryError(Reason.NOT_LINKED, ref.hex()[:8])
-    if entry.seq == 0 and not body.introduces():
-        raise EntryError(Reason.UNKNOWN_DEVICE, "the first entry of a device introduces it")
     if entry.seq > 0 and body.introduces():
         raise EntryError(Reason.UNKNOWN_DEVICE, "only the first entry of a device introduces it")
     if missing := pool.missing(parents):
         return Waiting(tuple(missing), 0)
+    if entry.seq == 0 and not body.introduces() and not _is_added(entry, pool, history):
+        raise EntryError(Reason.UNKNOWN_DEVICE, "the first entry of a device introduces it, or links what did")
     prev_seal = -1
     if entry.prev is not None:
         pending = pool.entries.get(entry.prev)
@@ -72,3 +72,15 @@ def check_structure(entry: Entry, ledger: bytes, pool: Pool, history: History, h
     if cited < prev_seal:
         raise EntryError(Reason.BAD_SEAL, "the entry before it cites a newer block")
     return body
+
+
+def _is_added(entry: Entry, pool: Pool, history: History) -> bool:
+    """Whether one of the links is the `device.add` that names this device."""
+    for link in entry.links:
+        pending = pool.entries.get(link)
+        if pending is None:
+            if history.added_device(link) == entry.device:
+                return True
+        elif pending.entry.kind == "device.add" and pending.entry.body["device"] == entry.device:
+            return True
+    return False

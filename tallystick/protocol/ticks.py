@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from tallystick.protocol import claims, deal_ticks, duty, governance_ticks, money_rules
+from tallystick.protocol import claims, deal_ticks, devices, duty, governance_ticks, money_rules
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import TickRule
@@ -17,6 +17,7 @@ TICKS: Final[Mapping[str, TickRule]] = {
     **deal_ticks.TICKS,
     **claims.TICKS,
     **governance_ticks.TICKS,
+    **devices.TICKS,
     **money_rules.TICKS,
     **duty.TICKS,
 }

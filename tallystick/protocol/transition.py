@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.boundary import run_boundary
+from tallystick.protocol.devices import is_cut_off, note_sign_of_life
 from tallystick.protocol.disputes import draw_panels
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS, is_suspended
@@ -100,7 +101,7 @@ class Fold:
         else:
             author_id = device.member
             author = state.members[author_id]
-            if entry.prev != device.head:
+            if (entry.prev or b"") != device.head:
                 return self._forked(entry, device, at)
             state.devices.set(
                 entry.device,
@@ -115,6 +116,8 @@ class Fold:
                     device.cut,
                 ),
             )
+            if state.recoveries:
+                note_sign_of_life(state, device, at)
         act = Act(state, self.context, at, entry.id, author_id, author, device, entry)
         mark = len(state.journal)
         try:
@@ -124,14 +127,17 @@ class Fold:
                 if not body.introduces():
                     raise EntryError(Reason.UNKNOWN_DEVICE)
             else:
-                _check_author(author, device, body, at)
+                _check_device(device, entry, body)
+                _check_author(author, body, at)
             if not body.AFTER_SALE and (course := state.courses.get("")) is not None and course.sold:
                 raise EntryError(Reason.SOLD)
             body.apply(act)
         except EntryError as error:
             state.rollback(mark)
             return Result(entry.id, at, author_id, error.reason, error.detail, ())
-        return Result(entry.id, at, author_id or entry.id, None, "", tuple(act.postings))
+        if not author_id and (introduced := state.devices.get(entry.device)) is not None:
+            author_id = introduced.member
+        return Result(entry.id, at, author_id, None, "", tuple(act.postings))
 
     def _forked(self, entry: Entry, device: Device, at: int) -> Result:
         """The first branch stands; the second is void, and the pair of entries is kept as evidence."""
@@ -142,15 +148,24 @@ class Fold:
         return Result(entry.id, at, device.member, Reason.FORK, "", ())
 
 
-def _check_author(author: Member, device: Device, body: Body, at: int) -> None:
-    """Whether this author may send this kind at all.
+def _check_device(device: Device, entry: Entry, body: Body) -> None:
+    """Whether this device may sign this entry. What a revoked one signed before its cut still counts.
 
-    Raises EntryError: DEVICE_FROZEN, REVOKED, SCOPE, NOT_A_MEMBER, NOT_ACTIVE, NOT_A_PARTNER, NOT_ALLOWED.
+    Raises EntryError: DEVICE_FROZEN, REVOKED, SCOPE, tried in that order.
     """
-    if device.status != "active":
-        raise EntryError(Reason.DEVICE_FROZEN if device.status == "frozen" else Reason.REVOKED)
+    if device.status == "frozen":
+        raise EntryError(Reason.DEVICE_FROZEN)
+    if device.status != "active" and is_cut_off(device, entry.seq, entry.id):
+        raise EntryError(Reason.REVOKED)
     if device.scope == "work" and not body.WORK_SCOPE:
         raise EntryError(Reason.SCOPE)
+
+
+def _check_author(author: Member, body: Body, at: int) -> None:
+    """Whether this author may send this kind at all.
+
+    Raises EntryError: NOT_A_MEMBER, NOT_ACTIVE, NOT_A_PARTNER, NOT_ALLOWED.
+    """
     status = author.status
     if status != "active":
         if status != "departed":

@@ -60,6 +60,7 @@ class MemoryHistory:
         self.blocks: list[tuple[bytes, int, bytes]] = []
         self.deals: dict[bytes, Deal] = {}
         self.results: dict[bytes, Result] = {}
+        self.added: dict[bytes, bytes] = {}
 
     def sealed(self, entry_id: bytes) -> Sealed | None:
         return self.entries.get(entry_id)
@@ -72,6 +73,9 @@ class MemoryHistory:
 
     def charter_digest(self, height: int) -> bytes | None:
         return self.blocks[height - 1][2] if 0 < height <= len(self.blocks) else None
+
+    def added_device(self, entry_id: bytes) -> bytes | None:
+        return self.added.get(entry_id)
 
     def closed_deal(self, deal_id: bytes) -> Deal | None:
         return self.deals.get(deal_id)
@@ -258,6 +262,8 @@ class World:
             cited = -1 if entry.seal is None else entry.seal[0]
             self.history.entries[entry.id] = Sealed(executed.height, result.at, entry.device, entry.seq, cited)
             self.history.results[entry.id] = result
+            if entry.kind == "device.add":
+                self.history.added[entry.id] = entry.body["device"]
         self.history.deals.update(executed.closed)
         ledger.commit(executed, block_id)
         self.executed.append(executed)

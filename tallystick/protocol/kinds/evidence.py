@@ -26,6 +26,7 @@ class Convict(Body, frozen=True, kw_only=True):
     #: Whoever has seen it may say so, also who has left.
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "observer"
     DEPARTED_MAY: ClassVar[bool] = True
+    AFTER_SALE: ClassVar[bool] = True
 
     evidence: Annotated[bytes, msgspec.Meta(max_length=EVIDENCE_SIZE_BYTES_MAX)]
     """As `protocol.evidence` encodes it."""

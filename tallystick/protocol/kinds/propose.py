@@ -35,6 +35,7 @@ FIELDS: Final[Mapping[ProposalType, tuple[frozenset[str], frozenset[str]]]] = {
     "dividend": (frozenset(("amount",)), frozenset()),
     "release": (frozenset(("deal",)), frozenset()),
     "revoke": (frozenset(("device", "entry", "seq")), frozenset()),
+    "recover": (frozenset(("entry",)), frozenset()),
     "erase": (frozenset(("entry",)), frozenset()),
     "rules": (frozenset(("version",)), frozenset()),
     "text": (frozenset(), frozenset()),
@@ -138,6 +139,9 @@ class Propose(Body, frozen=True, kw_only=True):
                     raise EntryError(Reason.NOT_FOUND, "no such device")
                 if device.status not in ("active", "frozen"):
                     raise EntryError(Reason.ALREADY_DONE, device.status)
+            case "recover":
+                if (self.entry or b"") not in state.recoveries:
+                    raise EntryError(Reason.NOT_FOUND, "no request that waits")
             case "erase":
                 check_erasable(act, self.entry or b"")
             case "rules" if (self.version or 0) <= state.rules[""].version:
@@ -166,7 +170,7 @@ class Propose(Body, frozen=True, kw_only=True):
             author=act.author_id,
             what=self.type,
             at=act.at,
-            subject=subject or (self.entry if self.type == "erase" else None) or b"",
+            subject=subject or (self.entry if self.type in ("erase", "recover") else None) or b"",
             charter=self.charter or b"",
             role=self.role or "",
             take=bool(self.take),

@@ -19,6 +19,7 @@ from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.device import DeviceAdd, DeviceClaim, DeviceRetire, DeviceRevoke
 from tallystick.protocol.kinds.dispute import Dispute
 from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.endorse import Endorse
@@ -32,6 +33,7 @@ from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.kinds.paid import Paid, Received
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.receipt import Receipt
+from tallystick.protocol.kinds.recover import RecoverApprove, RecoverRequest, RecoveryChange
 from tallystick.protocol.kinds.refuse import Refuse
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.report import Report
@@ -58,6 +60,13 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Propose,
     Vote,
     Erase,
+    DeviceAdd,
+    DeviceRetire,
+    DeviceRevoke,
+    DeviceClaim,
+    RecoveryChange,
+    RecoverRequest,
+    RecoverApprove,
     SealerOn,
     SealerOff,
     Convict,
