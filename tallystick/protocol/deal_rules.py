@@ -129,6 +129,27 @@ def changed(deal: Deal, **fields: Any) -> Deal:
     return msgspec.structs.replace(deal, **fields)
 
 
+def read_closed(act: Act, deal_id: bytes) -> Deal:
+    """A deal that has ended, as it was decided or last corrected up to now.
+
+    What the archive holds may be from a later block, when a history is computed again; the state is of this moment.
+
+    Raises EntryError: STATE where it has not, NOT_FOUND.
+    """
+    if deal_id in act.state.deals:
+        raise EntryError(Reason.STATE, f"it is {act.state.deals[deal_id].status}")
+    deal = act.state.closed.get(deal_id) or act.context.history.closed_deal(deal_id)
+    if deal is None:
+        raise EntryError(Reason.NOT_FOUND, "no such deal")
+    row = act.state.corrected.get(deal_id)
+    if row is not None:
+        return changed(deal, approved=row.units, grade=row.grade, paid=row.paid)
+    if deal.original is not None:
+        approved, grade, paid = deal.original
+        return changed(deal, approved=approved, grade=grade, paid=paid, original=None)
+    return deal
+
+
 def read_deal(act: Act, deal_id: bytes) -> Deal:
     """A deal that has not ended.
 
@@ -268,7 +289,7 @@ def pay_up_to(act: Act, deal_id: bytes, deal: Deal, award: int, formula: str) ->
     """Pay what an award gives beyond what has been paid: from the escrow, and above it from the payer, if it can."""
     due = award - deal.paid
     lies = act.state.balance(POINT, escrow_of(deal_id))
-    if due > lies and not bring_more(act, deal, due - lies, escrow_of(deal_id)):
+    if due > lies and not _try_to_bring(act, deal, due - lies, escrow_of(deal_id)):
         due = lies
         formula += f", limited to {deal.paid + due}"
     count_award(act.state, deal, due)
@@ -278,27 +299,32 @@ def pay_up_to(act: Act, deal_id: bytes, deal: Deal, award: int, formula: str) ->
     return changed(deal, paid=deal.paid + due, taken=lots.pay_out(deal.taken, due))
 
 
-def bring_more(act: Act, deal: Deal, extra: int, target: str) -> bool:
-    """Bring from the payer what lies in no escrow, or nothing where it cannot pay; say whether it did."""
-    formula = f"award above gross: {extra}"
+def _try_to_bring(act: Act, deal: Deal, extra: int, escrow: str) -> bool:
+    """Bring into the escrow what an award has above it, or nothing where the payer cannot; say which."""
+    try:
+        bring(act, deal, extra, escrow, f"award above gross: {extra}")
+    except EntryError:
+        return False
+    return True
+
+
+def bring(act: Act, deal: Deal, extra: int, target: str, formula: str) -> None:
+    """Bring from the payer what lies in no escrow, all of it or, with an error, nothing.
+
+    Raises EntryError: BALANCE; TERMS_CHANGED, POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP.
+    """
     if deal.terms.payer == "buyer":
-        if act.state.balance(POINT, account_of(deal.buyer)) < extra:
-            return False
         lots.take_whole(act, deal.buyer, extra)
         act.post(POINT, account_of(deal.buyer), target, extra, rule_of(deal), formula)
-        return True
+        return
     # Budget and pair-cap are those of the charter and period in force now, not those of the acceptance.
     rules = act.charter.steps.get(deal.step) if deal.step else act.charter.open
     if rules is None:
-        return False
+        raise EntryError(Reason.TERMS_CHANGED, budget.rule_of(deal.step))
     pair = budget.pair_of(deal.seller, deal.buyer)
-    try:
-        budget.check_pool(act, rules, pair, extra)
-    except EntryError:
-        return False
+    budget.check_pool(act, rules, pair, extra)
     budget.commit(act, deal.step, rules.period, pair, extra)
     act.post(POINT, "pool", target, extra, rule_of(deal), formula)
-    return True
 
 
 def reject(act: Act, deal_id: bytes, deal: Deal) -> None:

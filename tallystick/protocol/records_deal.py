@@ -126,8 +126,18 @@ class Deal(Record, frozen=True):
     """Who decides the dispute, known once the block that sealed the dispute is."""
     verdicts: tuple[Verdict, ...] = ()
     """What the panel has found so far, in order."""
+    original: tuple[int, int, int] | None = None
+    """Units, grade and points as they were decided, where a correction has changed them since."""
     said: tuple[bytes, ...] = ()
     """Entries whose words are needed until it is closed, in order."""
+
+
+class Corrected(Record, frozen=True):
+    """What the last correction of a deal says. The deal itself has left the state long ago."""
+
+    units: int
+    grade: int
+    paid: int
 
 
 class Draw(Record, frozen=True):

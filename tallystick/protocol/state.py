@@ -308,6 +308,7 @@ class State:
         self.invites: Table[bytes, records.Invite] = self._table("invite", records.Invite, by_id)
         self.offers = OfferTable("offer", self.journal, records_deal.Offer, _hex, bytes.fromhex, until=_offer_until)
         self.deals = DealTable("deal", self.journal, records_deal.Deal, _hex, bytes.fromhex)
+        self.corrected: Table[bytes, records_deal.Corrected] = self._table("corrected", records_deal.Corrected, by_id)
         self.draws: Table[bytes, records_deal.Draw] = self._table("draw", records_deal.Draw, by_id)
         self.claims: Table[bytes, records_money.Claim] = self._table("claim", records_money.Claim, by_id)
         self.money: Table[bytes, records_money.Money] = self._table("money", records_money.Money, by_id)

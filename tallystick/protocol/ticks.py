@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from tallystick.protocol import claims, deal_ticks, devices, duty, governance_ticks, money_rules
+from tallystick.protocol import claims, corrections, deal_ticks, devices, duty, governance_ticks, money_rules
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import TickRule
@@ -19,5 +19,6 @@ TICKS: Final[Mapping[str, TickRule]] = {
     **governance_ticks.TICKS,
     **devices.TICKS,
     **money_rules.TICKS,
+    **corrections.TICKS,
     **duty.TICKS,
 }

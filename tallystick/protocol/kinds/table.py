@@ -17,6 +17,8 @@ from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.claim import Claim
+from tallystick.protocol.kinds.confirm import Confirm
+from tallystick.protocol.kinds.correct import Correct
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.device import DeviceAdd, DeviceClaim, DeviceRetire, DeviceRevoke
@@ -82,6 +84,8 @@ _BODIES: Final[tuple[type[Body], ...]] = (
     Cosign,
     Dispute,
     Verdict,
+    Correct,
+    Confirm,
     Claim,
     Attest,
     Subscribe,
