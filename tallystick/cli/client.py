@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from tallystick.cli import output
 from tallystick.cli.errors import CommandError
 from tallystick.node.errors import ExitCode, HomeError, HomeReason, NodeError
 
@@ -75,14 +76,20 @@ class Client:
         )
 
     def ask_node(
-        self, op: str, args: Mapping[str, Any], key: SecretKey | None = None, *, wait_s: float = _ANSWER_S
+        self,
+        op: str,
+        args: Mapping[str, Any],
+        key: SecretKey | None = None,
+        *,
+        method: str = "POST",
+        wait_s: float = _ANSWER_S,
     ) -> Any:
-        """Something that only a running node can do. Raises NodeError: no-node."""
+        """Ask the running node and nobody else. Raises NodeError: no-node."""
         stream = connect(self.home)
         if stream is None:
             raise CommandError("no-node", exit_code=ExitCode.OFFLINE)
         stream.settimeout(wait_s)
-        return self._ask(stream, "POST", op, args, key)
+        return self._ask(stream, method, op, args, key)
 
     def has_node(self) -> bool:
         """Whether a node answers on this home."""
@@ -106,8 +113,10 @@ class Client:
         while True:
             stream = self._node()
             if stream is not None:
+                output.detail(self.options, "asking the running node")
                 return there(stream)
             try:
+                output.detail(self.options, "no node runs: opening the ledger here")
                 return here()
             except HomeError as error:
                 if error.reason != HomeReason.IN_USE:

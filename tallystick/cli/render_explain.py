@@ -28,7 +28,7 @@ _HAPPENED: Final = {
     "claim": "claimed",
     "receipt": "received",
     "transfer": "transferred",
-    "use-voucher": "used",
+    "use.voucher": "used",
     "verdict": "decided by the panel",
     "leave": "left",
     "paid": "paid",

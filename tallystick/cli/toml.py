@@ -6,13 +6,24 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+#: The order in which a charter is read, and what stands first in each of its tables. The ledger keeps keys sorted.
+_ORDER = (
+    "charter trial id name title purpose points objective membership referral leaver vesting role step contribution "
+    "open round donation duty dispute governance finality sale"
+).split()
+
 
 def to_toml(document: Mapping[str, Any]) -> str:
-    """Settings first, then tables, then arrays of tables, each in the order they came."""
+    """Settings before tables, in the order of a charter; what it does not know keeps its place after them."""
     return "\n".join(_table(document, "")).strip("\n") + "\n"
 
 
+def _place(item: tuple[str, Any]) -> int:
+    return _ORDER.index(item[0]) if item[0] in _ORDER else len(_ORDER)
+
+
 def _table(table: Mapping[str, Any], path: str) -> Iterator[str]:
+    table = dict(sorted(table.items(), key=_place))
     plain = {key: value for key, value in table.items() if not _is_table(value) and not _is_tables(value)}
     for key, value in plain.items():
         yield f"{_key(key)} = {_value(value)}"

@@ -218,6 +218,7 @@ CALLED: Final[Mapping[str, Words]] = {
     "file-unreadable": ("the file cannot be read", ""),
     "file-exists": ("there is such a file already", "choose another name: nothing is overwritten"),
     "not-a-terminal": ("nobody can be asked here", "name the option"),
+    "no-demo": ("this installation comes without the demo", "`make demo` in the source shows it"),
     "declined": ("nothing was done", ""),
     "interrupted": ("interrupted", ""),
     "internal-error": (

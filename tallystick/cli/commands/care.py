@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import output
-from tallystick.cli.client import Client, choose_ledger
+from tallystick.cli.client import Client, choose_ledger, now_ms
 from tallystick.cli.command import command, option
 from tallystick.cli.errors import CommandError
-from tallystick.cli.reads import open_home
+from tallystick.cli.reads import home_path, open_home
 from tallystick.cli.text import clean, plural, short
-from tallystick.node.errors import ExitCode
+from tallystick.node.errors import ExitCode, NodeError
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -75,13 +76,52 @@ def _report_text(report: dict[str, Any]) -> str:
 
 verify: Final = command(
     "verify",
-    "Recompute the whole ledger from its founding entry, and compare: every signature, block, root and row.",
+    "Recompute the whole ledger from its founding entry. Every signature, block, root and row is compared.",
     option("--full", is_flag=True, about="Nothing is left out in any case; programs may say so."),
 )(_verify)
 
 
+#: Not imported by name: an installation may leave it out.
+_DEMO: Final = "tallystick.cli.demo"
+#: Checks whose finding is advice: nothing is broken, so a script goes on.
+_ADVICE: Final = frozenset({"words"})
+
+
+def _doctor(options: Options) -> int:
+    from tallystick.node.doctor import doctor as examine
+    from tallystick.node.home import Home
+
+    # Not opened: what keeps a home from being opened is what this command is for.
+    home = Home(home_path(options).expanduser().absolute())
+    rows = examine(home, now=now_ms(), status=_status_of_node(home, options))
+    if options.json:
+        output.result_json(rows)
+    else:
+        output.result("\n".join(line for row in rows for line in _finding(row)))
+    is_well = all(row["ok"] or row["name"] in _ADVICE for row in rows)
+    return int(ExitCode.DONE if is_well else ExitCode.DAMAGED)
+
+
+def _status_of_node(home: Home, options: Options) -> dict[str, Any] | None:
+    try:
+        status = Client(home, options).ask_node("status", {}, method="GET")
+    except NodeError:
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def _finding(row: dict[str, Any]) -> list[str]:
+    first = f"{'ok' if row['ok'] else 'NO':4}{row['name']}: {clean(row['what'])}"
+    return [first, f"      {clean(row['fix'])}"] if row["fix"] else [first]
+
+
+doctor: Final = command("doctor", "What is wrong with this computer's part, and what mends it.")(_doctor)
+
+
 def _demo(options: Options) -> int:
-    return int(import_module("tallystick.cli.demo").run_demo(options) or 0)
+    if find_spec(_DEMO) is None:
+        raise CommandError("no-demo", exit_code=ExitCode.NOT_FOUND)
+    return int(import_module(_DEMO).run_demo(options) or 0)
 
 
 demo: Final = command("demo", "See it work: several nodes on this machine, a few minutes of a venture's life.")(_demo)
