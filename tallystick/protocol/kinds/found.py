@@ -65,12 +65,13 @@ class Found(Body, frozen=True, kw_only=True):
             node_key=self.node_key,
             recovery=self.recovery,
         )
+        start_cycle(act, act.charter.duty)
 
 
 def found_state(
     act: Act, *, charter: bytes, founder: bytes, device: bytes, head: bytes, node_key: bytes, recovery: bytes
 ) -> None:
-    """The state after a founding: the founder holds every role, seals, and has its start points."""
+    """The state of a founder: it holds every role, seals, and has its start points. No duty cycle is drawn yet."""
     state = act.state
     rules = from_bytes(charter)
     state.founded.set("", records.Founded(act.context.ledger, act.at))
@@ -94,7 +95,6 @@ def found_state(
     state.sealers.set(0, records.Sealer(founder, device, node_key, "active", act.at))
     act.post(POINT, "issued", "pool", rules.points.pool, "points.pool", f"{rules.points.pool}")
     grant_start(act, founder)
-    start_cycle(act, rules.duty)
 
 
 def enrol_keys(act: Act, member: bytes, *, device: bytes, node_key: bytes, recovery: bytes | None) -> None:
