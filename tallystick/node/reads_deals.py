@@ -21,6 +21,7 @@ SILENCE: Final = {
     "deal.uncosigned": "is rejected: nobody cosigned",
     "deal.rejected": "the rejection is final",
     "deal.held": "the reduction is final",
+    "deal.disputed": "is decided by the verdicts so far",
 }
 ENDED: Final = frozenset(("returned", "cancelled"))
 
@@ -43,7 +44,10 @@ def deals(view: View, args: DealsArgs) -> list[dict[str, Any]]:
 
 
 def deal_row(view: View, deal_id: bytes, deal: Deal, *, pending: bool, is_open: bool) -> dict[str, Any]:
-    """One deal."""
+    """One deal, with what a later correction says of it."""
+    corrected = view.preview.corrected.get(deal_id)
+    grade = deal.grade if corrected is None else corrected.grade
+    approved = deal.approved if corrected is None else corrected.units
     return {
         "deal": deal_id.hex(),
         "offer": deal.offer.hex(),
@@ -55,8 +59,8 @@ def deal_row(view: View, deal_id: bytes, deal: Deal, *, pending: bool, is_open: 
         "gross": deal.gross,
         "status": deal.status,
         "delivered": deal.delivered,
-        "grade": deal.grade or None,
-        "award": award(deal),
+        "grade": grade or None,
+        "award": award(deal) if corrected is None else corrected.paid,
         "deadline": deal.deadline or None,
         "pending": pending,
         # Beyond what programs were promised.
@@ -69,10 +73,13 @@ def deal_row(view: View, deal_id: bytes, deal: Deal, *, pending: bool, is_open: 
         "accepted": deal.accepted,
         "delivered_at": deal.delivered_at or None,
         "decided": deal.decided or None,
-        "approved": deal.approved or None,
+        "approved": approved or None,
+        "corrected": corrected is not None,
         "returns": deal.returns,
         "held": deal.held,
         "consents": [side.hex() for side in deal.consents],
+        "panel": [member.hex() for member in deal.panel],
+        "verdicts": [{"partner": each.member.hex(), "grade": each.grade} for each in deal.verdicts],
         "due": None if deal.due is None else deal.due[0],
         "due_what": silence(view, deal),
     }

@@ -6,9 +6,17 @@ Source: docs/spec/cli.md#inbox
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from tallystick.node.inbox_item import Item, item
 from tallystick.node.reads_deals import silence, title
+from tallystick.node.reads_inbox_money import (
+    claims_to_attest,
+    corrections_to_confirm,
+    money_to_confirm,
+    payments_to_acknowledge,
+    reports_due,
+)
 from tallystick.protocol.deal_rules import can_be_accepted
 from tallystick.protocol.membership import is_full_partner, sponsors_needed
 from tallystick.protocol.sealers import active_sealers
@@ -19,8 +27,6 @@ if TYPE_CHECKING:
     from tallystick.protocol.records import Member
     from tallystick.protocol.records_deal import Deal
 
-Item = dict[str, Any]
-
 
 def inbox(view: View, args: ReadArgs) -> list[Item]:
     """`inbox{}`: what only I can do, or what the rules wait for from me; nearest deadline first, then without one."""
@@ -28,23 +34,9 @@ def inbox(view: View, args: ReadArgs) -> list[Item]:
     member = None if me is None else view.preview.members.get(me)
     if me is None or member is None:
         return []
-    items = [item for source in SOURCES for item in source(view, me, member)]
-    items.sort(key=lambda item: (item["deadline"] is None, item["deadline"] or 0, item["what"], item["id"]))
+    items = [each for source in SOURCES for each in source(view, me, member)]
+    items.sort(key=lambda each: (each["deadline"] is None, each["deadline"] or 0, each["what"], each["id"]))
     return items
-
-
-def _item(
-    view: View, what: str, item_id: bytes, text: str, *, deadline: int | None, partner: bytes | None, **more: Any
-) -> Item:
-    return {
-        "what": what,
-        "id": item_id.hex(),
-        "text": text,
-        "deadline": deadline,
-        "partner": None if partner is None else partner.hex(),
-        "name": None if partner is None else view.name(partner),
-        **more,
-    }
 
 
 def _work(view: View, deal: Deal, offer_id: bytes) -> str:
@@ -65,7 +57,7 @@ def offers_to_me(view: View, me: bytes, member: Member) -> Iterator[Item]:
         points = offer.units * offer.terms.price
         text = f"{view.called(offer.author)} offers to {verb}: {offer.units} x {what}, {points} points"
         deadline = min(offer.expires, offer.deadline) if offer.deadline else offer.expires
-        yield _item(view, "accept", offer_id, text, deadline=deadline, partner=offer.author, offer=offer_id.hex())
+        yield item(view, "accept", offer_id, text, deadline=deadline, partner=offer.author, offer=offer_id.hex())
 
 
 # -- deals -------------------------------------------------------------------------------------------------------------
@@ -79,7 +71,7 @@ def deals_of_mine(view: View, me: bytes, member: Member) -> Iterator[Item]:
         if turn is None:
             continue
         what, text, other, deadline = turn
-        yield _item(
+        yield item(
             view, what, deal_id, text, deadline=deadline, partner=other, deal=deal_id.hex(), silence=silence(view, deal)
         )
 
@@ -126,7 +118,7 @@ def applicants(view: View, me: bytes, member: Member) -> Iterator[Item]:
         text = f"{view.called(other_id)} asks to come in as {other.standing}: {len(other.vouches)} of {needed} vouch"
         if other.status == "active":
             text = f"{view.called(other_id)} is to become a partner: {len(other.vouches)} of {needed} vouch"
-        yield _item(view, "admit", other_id, text, deadline=None, partner=other_id)
+        yield item(view, "admit", other_id, text, deadline=None, partner=other_id)
 
 
 def sealers_to_agree(view: View, me: bytes, member: Member) -> Iterator[Item]:
@@ -140,7 +132,7 @@ def sealers_to_agree(view: View, me: bytes, member: Member) -> Iterator[Item]:
     for other in asking:
         if me not in view.preview.members[other].agreed:
             text = f"{view.called(other)} asks to seal: agree with `tally admit {view.called(other)} --sealer`"
-            yield _item(view, "agree", other, text, deadline=None, partner=other)
+            yield item(view, "agree", other, text, deadline=None, partner=other)
 
 
 # -- votes -------------------------------------------------------------------------------------------------------------
@@ -154,8 +146,19 @@ def votes(view: View, me: bytes, member: Member) -> Iterator[Item]:
             continue
         if all(vote.member != me for vote in row.votes):
             text = f"vote on the proposal of {view.called(row.author)}: {row.what}"
-            yield _item(view, "vote", proposal_id, text, deadline=ballot.end, partner=row.author)
+            yield item(view, "vote", proposal_id, text, deadline=ballot.end, partner=row.author)
 
 
 Source = Callable[["View", bytes, "Member"], Iterator[Item]]
-SOURCES: Final[tuple[Source, ...]] = (offers_to_me, deals_of_mine, applicants, sealers_to_agree, votes)
+SOURCES: Final[tuple[Source, ...]] = (
+    offers_to_me,
+    deals_of_mine,
+    applicants,
+    sealers_to_agree,
+    votes,
+    claims_to_attest,
+    money_to_confirm,
+    corrections_to_confirm,
+    payments_to_acknowledge,
+    reports_due,
+)

@@ -24,11 +24,12 @@ from tallystick.protocol.charter import read_charter
 from tallystick.protocol.entry import Entry, encode_annex, make_entry
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.found import Found
-from tallystick.protocol.kinds.join import Join
+from tallystick.protocol.kinds.invite import Invite
+from tallystick.protocol.kinds.join import Join, grant_message
 from tallystick.protocol.ledger import Executed, Ledger
 from tallystick.protocol.ready import make_ready
 from tallystick.protocol.signed import KeySigner
-from tests.support.builders import START_MS, MemoryHistory, Person, World, check_books, key
+from tests.support.builders import DAY_MS, START_MS, MemoryHistory, Person, World, check_books, key
 from tests.support.market import MARKET
 
 
@@ -130,6 +131,25 @@ class Kept(World):
     def feed(self, entry: Entry) -> None:
         super().feed(entry)
         self.archive.keep([entry], sync=True)
+
+    def applied(self, name: str, *, standing: Any = "partner", inviter: str = "ana") -> bytes:
+        """Invite somebody and let them ask, as `join` does; nobody vouches. Returns the member id."""
+        person = self.people[name] = Person(name, key(name), key(name, "node"), key(name, "recovery"))
+        secret = key(f"{name}/{len(self.sent)}", "invite")
+        invite = self.do(inviter, Invite(key=secret.public, standing=standing, uses=1, expires=self.now + DAY_MS))
+        device, node, recovery = person.secret.public, person.node.public, person.recovery.public
+        charter = self.view().charter_row.digest
+        payload = codec.encode([device, node, recovery])
+        body = Join(
+            invite=invite,
+            node_key=node,
+            recovery=recovery,
+            charter=charter,
+            grant=secret.sign(grant_message(self.ledger.id, invite, device, node, recovery, charter)),
+            possession=person.node.sign(signed_bytes(SignType.POSSESSION, self.ledger.id, payload)),
+        )
+        person.member = self.do(name, body)
+        return person.member
 
     def seal(self, time: int | None = None) -> Executed:
         """A block of everything pending, reported and voted for by all sealers, stored as a node stores it."""

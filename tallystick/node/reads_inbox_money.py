@@ -1,0 +1,104 @@
+"""What waits for the person who asks in small deeds, money and duty: the rest of `reads_inbox`.
+
+Source: docs/spec/cli.md#inbox
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tallystick.node.inbox_item import Item, item
+from tallystick.protocol.act import POINT
+from tallystick.protocol.duty import confirmers, term_at, term_before
+from tallystick.protocol.membership import is_active, is_full_partner
+from tallystick.protocol.totals import received_name, total
+
+if TYPE_CHECKING:
+    from tallystick.node.view import View
+    from tallystick.protocol.records import Member
+    from tallystick.protocol.records_money import Money
+
+_WORDS = {
+    "subscribe": "says it has paid for shares",
+    "donate": "says it has given",
+    "income": "says the till took in",
+    "expense": "says the till paid out",
+    "voucher": "says it has had goods for",
+}
+
+
+def claims_to_attest(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Small deeds of others that I may confirm and have not."""
+    if not is_full_partner(member, view.moment):
+        return
+    for claim_id, claim in list(view.preview.claims.items()):
+        if me not in (claim.author, *claim.attested):
+            what = f"{claim.count} x {claim.contribution}, {claim.count * claim.points} points"
+            text = f"{view.called(claim.author)} claims {what}: confirm it if it is so"
+            deadline = None if claim.due is None else claim.due[0]
+            yield item(view, "attest", claim_id, text, deadline=deadline, partner=claim.author)
+
+
+def money_to_confirm(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """What others have said about money and I may give a receipt for."""
+    if not _may_confirm(view, member):
+        return
+    for entry_id, row in list(view.preview.money.items()):
+        if row.due is not None and me in confirmers(view.preview, view.moment, row.author):
+            text = f"{view.called(row.author)} {_WORDS.get(row.kind, row.kind)} {_amount(row)}: confirm it if it is so"
+            yield item(view, "receipt", entry_id, text, deadline=row.due[0], partner=row.author)
+
+
+def corrections_to_confirm(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Corrections that wait for me: as the seller of the deal, a third partner, or somebody who confirms money."""
+    for entry_id, row in list(view.preview.corrections.items()):
+        what = "confirm"
+        if row.units:
+            deal = view.deal(row.target)
+            if deal is None:
+                continue
+            if row.confirmed:
+                what = "cosign"
+                is_mine = is_full_partner(member, view.moment) and me not in (deal.seller, deal.buyer)
+            else:
+                is_mine = me == deal.seller
+            text = f"{view.called(row.author)} corrects deal {row.target.hex()[:8]}: {row.units} units, {row.grade}%"
+        else:
+            is_mine = _may_confirm(view, member) and me in confirmers(view.preview, view.moment, row.author)
+            text = f"{view.called(row.author)} corrects entry {row.target.hex()[:8]}: the amount is {row.amount}"
+        if is_mine:
+            deadline = None if row.due is None else row.due[0]
+            yield item(view, what, entry_id, text, deadline=deadline, partner=row.author)
+
+
+def payments_to_acknowledge(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Money that others say they have handed me."""
+    state = view.preview
+    account = f"/paid/{me.hex()}"
+    paid = [(path.split("/", 1)[0], amount) for path, amount in state.accounts.items() if path.endswith(account)]
+    for currency, amount in paid:
+        rest = amount - total(state, received_name(currency, me))
+        if rest > 0:
+            text = f"the book says you were paid {rest} {currency} (minor units): say so with `tally received`"
+            yield item(view, "received", me, text, deadline=None, partner=None)
+
+
+def reports_due(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """My account of the till for the term before, in a ledger that has one."""
+    state = view.preview
+    if view.ledger.charter.sale.currency is None and not any(path.endswith("/cash") for path in state.accounts):
+        return
+    before = term_before(state, view.moment)
+    if before is not None and me in before.team and (before.start, me) not in state.reports:
+        text = "account for the till of your term of duty, with `tally report`"
+        yield item(view, "report", me, text, deadline=term_at(state, view.moment).end, partner=None)
+
+
+def _may_confirm(view: View, member: Member) -> bool:
+    return member.standing == "partner" and is_active(member, view.moment)
+
+
+def _amount(row: Money) -> str:
+    unit = row.currency if row.currency != POINT else "points"
+    return f"{row.amount} {unit} (minor units)"

@@ -1,0 +1,105 @@
+"""Answers at a glance are the answers of the long way, or none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tallystick.node.glance import glance
+from tallystick.node.reads import READS
+from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.sealer import SealerOn
+from tallystick.protocol.membership import DAY_MS
+from tests.support.builders import key
+from tests.support.kept import Kept, kept_market
+from tests.support.market import MARKET
+
+#: What a command that only looks must not wait for.
+HEAVY = ("libp2p", "trio", "msgspec", "cryptography", "tallystick.protocol.ledger", "tallystick.protocol.charter")
+
+
+def both(kept: Kept, op: str, name: str | None = "ana") -> None:
+    """The short and the long way agree."""
+    view = kept.look(name)
+    assert glance(kept.store, op, {}, kept.now, view.device) == READS[op](view, {})
+
+
+@pytest.fixture
+def vesting() -> Kept:
+    """A ledger with lots of every age, a deal that runs, and an applicant; nothing pending."""
+    document = {
+        **MARKET,
+        "vesting": {"cliff": "10d", "duration": "100d", "cliff-from": "lot"},
+        "membership": {"sponsors": 3, "probation": "0s"},
+    }
+    kept = Kept.start(document, "bo", "cy", names={"bo": "B\u202eo"})
+    for _ in range(3):
+        deal = kept.delivered("bo", "cy", "roast", 2)
+        kept.do("cy", Approve(deal=deal))
+        kept.wait(7 * DAY_MS)
+        kept.seal()
+    kept.accepted("bo", "ana", "bake", 3)
+    kept.applied("dora")
+    kept.seal()
+    return kept
+
+
+@pytest.mark.parametrize("op", ["points", "status"])
+@pytest.mark.parametrize("days", [0, 3, 9, 20])
+def test_a_glance_says_what_the_long_way_says(vesting: Kept, op: str, days: int) -> None:
+    """At every age of the lots, for a partner, an applicant and a stranger."""
+    vesting.wait(days * DAY_MS)
+    for name in ("ana", "dora", None):
+        both(vesting, op, name)
+
+
+def test_a_glance_agrees_about_who_seals(vesting: Kept) -> None:
+    """Who has asked to seal does not yet."""
+    vesting.do("bo", SealerOn(device=vesting.people["bo"].secret.public))
+    vesting.seal()
+    both(vesting, "status")
+
+
+def test_a_glance_agrees_about_a_restored_store(vesting: Kept) -> None:
+    """A backup that was put back makes the device mute."""
+    vesting.store.guard.distrust()
+    both(vesting, "status")
+
+
+def test_no_glance_where_something_is_pending(vesting: Kept) -> None:
+    """Then only the rules know the answer."""
+    vesting.offered("bo", "roast", 1)
+    assert glance(vesting.store, "points", {}, vesting.now, key("ana").public) is None
+
+
+def test_no_glance_where_something_is_due(vesting: Kept) -> None:
+    """Silence may have moved points."""
+    assert glance(vesting.store, "points", {}, vesting.now, key("ana").public) is not None
+    assert glance(vesting.store, "points", {}, vesting.now + 60 * DAY_MS, key("ana").public) is None
+
+
+def test_no_glance_at_other_questions(vesting: Kept) -> None:
+    """Nor with arguments, nor where nothing is sealed, nor into a store of another format."""
+    assert glance(vesting.store, "points", {"partner": "ana"}, vesting.now, b"") is None
+    assert glance(vesting.store, "deals", {}, vesting.now, b"") is None
+    assert glance(type(vesting.store)(), "points", {}, vesting.now, b"") is None
+    vesting.store.write([(b"Gformat", b"\x63")], sync=True)
+    assert glance(vesting.store, "points", {}, vesting.now, b"") is None
+
+
+def test_a_glance_imports_little() -> None:
+    """Neither the network nor the rules: importing them takes longer than answering."""
+    script = f"import tallystick.node.glance, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_kept_worlds_are_what_they_say() -> None:
+    """The helper that these tests stand on: a ledger loaded from its store is the ledger that was kept."""
+    kept = kept_market("bo")
+    kept.offered("bo", "roast", 1)
+    again = kept.reopened()
+    assert again.ledger.head == kept.ledger.head
+    assert READS["points"](again.look(), {}) == READS["points"](kept.look(), {})
