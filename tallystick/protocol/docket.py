@@ -70,10 +70,17 @@ class Docket:
                 return self._is_later(index, message)
             case Proposal():
                 if self.proposals.has(message):
-                    return message.body is not None and message.block_id not in self.proposals.bodies
+                    return self._completes(message)
                 return self.proposals.has_room(message) and self._is_within(index, message.round)
             case Prevote() | Precommit():
                 return not self.votes.has(index, message) and self._may_add(index, message)
+
+    def _completes(self, proposal: Proposal) -> bool:
+        """Whether a proposal that is known brings the body or the reasons that it came without."""
+        return proposal.body is not None and (
+            proposal.block_id not in self.proposals.bodies
+            or (proposal.vr >= 0 and not self.votes.has_polka(proposal.vr, proposal.block_id))
+        )
 
     def take(self, index: int, message: Sealing, out: list[Effect]) -> bool:
         """Keep a message of a sealer; False where it is known or there is no room. Accusations go to `out`."""
@@ -116,7 +123,10 @@ class Docket:
 
     def _take_proposal(self, index: int, proposal: Proposal, out: list[Effect]) -> bool:
         added = False
-        if not self.proposals.has(proposal):
+        if self.proposals.has(proposal):
+            if not self._completes(proposal):
+                return False
+        else:
             if not self.proposals.has_room(proposal) or not self._is_within(index, proposal.round):
                 return False
             self._admit(index, proposal.round)
@@ -126,10 +136,10 @@ class Docket:
         if body is None:
             return added
         for ready in body.readys:
-            self._take_ready(self.setting.sealers.index(ready.signer), ready)
-        for vote in body.prevotes:
-            # A quorum may rest on a vote that there was no room for. A proposal brings it, and there are few of them.
-            self._take_vote(self.setting.sealers.index(vote.signer), vote, True, out)
+            added |= self._take_ready(self.setting.sealers.index(ready.signer), ready)
+        for vote in sorted(body.prevotes, key=lambda vote: vote.round):
+            other = self.setting.sealers.index(vote.signer)
+            added |= self._take_vote(other, vote, self._is_reason(other, vote) or self._may_add(other, vote), out)
         if proposal.block_id in self.wanted_ids():
             added |= self.proposals.add_body(proposal.block_id, body)
             # From far ahead only the newest of each sealer stays.
@@ -137,9 +147,29 @@ class Docket:
         return added
 
     def _may_add(self, index: int, vote: Prevote | Precommit) -> bool:
-        if isinstance(vote, Prevote) and vote.block_id is not None and NeedPol(vote.round, vote.block_id) in self.asked:
+        if self.votes.has_room(index, vote) and self._is_within(index, vote.round):
             return True
-        return self.votes.has_room(index, vote) and self._is_within(index, vote.round)
+        return (
+            isinstance(vote, Prevote)
+            and any(need.block_id == vote.block_id and need.round >= vote.round for need in self.asked_reasons())
+            and self._is_reason(index, vote)
+        )
+
+    def _is_reason(self, index: int, vote: Prevote) -> bool:
+        """Whether a prevote for which there is no room completes a quorum all the same.
+
+        Its sealer may have sent us four others first. One that counts is enough, and what does not count is none, so
+        nobody can fill the memory this way.
+        """
+        return (
+            vote.round <= self.round + 1
+            and self.votes.is_justified(vote)
+            and not self.votes.is_counted(index, vote.round, vote.block_id)
+        )
+
+    def asked_reasons(self) -> list[NeedPol]:
+        """The quorums that others were asked for."""
+        return [need for need in self.asked if isinstance(need, NeedPol)]
 
     def _take_vote(self, index: int, vote: Prevote | Precommit, allowed: bool, out: list[Effect]) -> bool:
         if not allowed or self.votes.has(index, vote):
@@ -185,7 +215,7 @@ class Docket:
         """Blocks whose bodies are kept: what a rule may ask for now or in the next round."""
         ids = self.proposals.ids((self.round, self.round + 1))
         ids |= {each for each in (self.locked[1], self.valid[1], self.certified) if each is not None}
-        ids |= self.votes.committed.keys()
+        ids |= self.votes.committed.keys() | set(self.votes.polkas(self.round))
         ids |= {need.block_id for need in self.asked}
         for index, ahead in self._ahead.items():
             # Of each sealer's proposals from further ahead the newest: who jumps there has its body at once.

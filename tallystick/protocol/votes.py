@@ -83,12 +83,14 @@ class Votes:
         key = (round_, block_id)
         count = self._counts.get(key)
         if count is None:
-            count = sum(
-                any(vote.block_id == block_id and self.is_justified(vote) for vote in votes)
-                for votes in self.prevotes.get(round_, {}).values()
-            )
+            count = sum(self.is_counted(index, round_, block_id) for index in self.prevotes.get(round_, ()))
             self._counts[key] = count
         return count
+
+    def is_counted(self, index: int, round_: int, block_id: bytes | None) -> bool:
+        """Whether a sealer has a prevote for this, in this round, that counts."""
+        votes = self.prevotes.get(round_, {}).get(index, ())
+        return any(vote.block_id == block_id and self.is_justified(vote) for vote in votes)
 
     def has_polka(self, round_: int, block_id: bytes | None) -> bool:
         """Whether a quorum prevoted for this in this round."""
@@ -128,9 +130,10 @@ class Votes:
     # -- proofs ----------------------------------------------------------------------------------------------------
 
     def proof(self, round_: int, block_id: bytes) -> list[Prevote]:
-        """The prevotes that show a quorum for a block in a round, and those that they rely on, latest round first.
+        """The prevotes that show a quorum for a block in a round, and those that they rely on, by round.
 
-        As few rounds as possible: of each round a quorum, those without a reason first.
+        As few as possible: of each round a quorum, those without a reason first. Whoever takes them in this order can
+        count each one when it comes.
         """
         chosen: list[Prevote] = []
         wanted = {round_}
@@ -145,7 +148,7 @@ class Votes:
                 break
             chosen += rows
             wanted |= {vote.jr for vote in rows if vote.jr >= 0} - done
-        return chosen
+        return sorted(chosen, key=lambda vote: vote.round)
 
     def _best(self, round_: int, block_id: bytes) -> list[Prevote]:
         rows = []
