@@ -348,7 +348,7 @@ class Rehearsal:
         named = target.args.get("deal")
         if target.do == "approve" and named is None:
             raise EntryError(Reason.MALFORMED, "the approval names no deal")
-        deal = fields["entry"] if target.do == "accept" else entry_id(self._keys[named])
+        deal = fields["entry"] if target.do == "accept" else entry_id(self._keys[str(named)])
         closed = self.history.deals.get(deal) or self.state.deals.get(deal)
         if target.do == "accept" and closed is not None and closed.approval:
             fields["entry"] = closed.approval
@@ -388,7 +388,9 @@ class Rehearsal:
                 for outcome in self.outcomes
             ],
             "deals": {
-                key: self._deal(deal_id) for deal_id, key in events.items() if self._deal_row(deal_id) is not None
+                key: _deal_json(deal)
+                for deal_id, key in events.items()
+                if (deal := self._deal_row(deal_id)) is not None
             },
             "proposals": {
                 key: self.state.proposals[proposal].status

@@ -247,7 +247,7 @@ class _Reader:
             path, {k: v for k, v in row.items() if k not in ("at", "by", "do", "as")}, fields, partners, names
         )
         if isinstance(name, str):
-            names[name] = do
+            names[name] = str(do)
         if len(self._problems) > before or at is None:
             return None
         return Event(number=number, at=at, by=str(by), do=str(do), name=name, args=args)
@@ -269,8 +269,9 @@ class _Reader:
             elif key in _NAMES and value not in names:
                 self._problems.append(f"{path}.{key}: nothing above is called {value!r}")
             elif key in _TIMES:
-                args[key] = self._duration(value)
-                if args[key] is None:
+                moment = self._duration(value)
+                args[key] = moment
+                if moment is None:
                     self._problems.append(f"{path}.{key}: {value!r} is no duration since founding")
             elif key == "charter":
                 args[key] = self._charter(f"{path}.charter", value)
