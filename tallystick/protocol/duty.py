@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.protocol.charter import TREASURER
 from tallystick.protocol.errors import EntryError, Reason
@@ -113,21 +115,28 @@ def _treasurers(state: State) -> frozenset[bytes]:
 
 
 def start_cycle(act: Act, rules: Rules | None) -> None:
-    """Draw the teams of the next cycle by these rules; the cycle after it begins by a tick. None: no teams any more."""
+    """Draw the teams of the next cycle by these rules; the cycle after it begins by a tick. None: no teams any more.
+
+    A cycle that has begun at this very moment is drawn anew: others were let in at the founding itself.
+    """
     state = act.state
     last = state.duties.get("")
+    if last is not None and last.start == act.at:
+        act.unschedule(last.due)
+        add_total(state, _CYCLES, -1)
+        last = None
     if rules is None:
         state.duties.delete("")
         return
     cycle = total(state, _CYCLES)
     add_total(state, _CYCLES, 1)
     teams = draw_teams(state.founding.ledger, cycle, full_partners(state, act.at), rules.size)
-    row = Duty(cycle=cycle, start=act.at, term=rules.term, teams=teams)
+    due = act.schedule(act.at + rules.term * len(teams), "duty.cycle", state.founding.ledger)
+    row = Duty(cycle=cycle, start=act.at, term=rules.term, teams=teams, due=due)
     if last is not None:
         before_start = last.start + (len(last.teams) - 1) * last.term
-        row = Duty(row.cycle, row.start, row.term, row.teams, last.teams[-1], before_start)
+        row = msgspec.structs.replace(row, before=last.teams[-1], before_start=before_start)
     state.duties.set("", row)
-    act.schedule(act.at + rules.term * len(teams), "duty.cycle", state.founding.ledger)
 
 
 def draw_teams(ledger: bytes, cycle: int, partners: Iterable[bytes], size: int) -> tuple[tuple[bytes, ...], ...]:

@@ -74,6 +74,8 @@ class Duty(Record, frozen=True):
     term: int
     """Milliseconds for which a team serves."""
     teams: tuple[tuple[bytes, ...], ...]
+    due: tuple[int, int]
+    """The tick with which the next cycle begins."""
     before: tuple[bytes, ...] = ()
     """The last team of the cycle before, which may still have to report; its term began at `before_start`."""
     before_start: int = 0

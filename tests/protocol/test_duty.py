@@ -1,14 +1,17 @@
 """Duty: how the teams are drawn, when they change, who is there, and who confirms what."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.crypto.hashing import tagged_hash
-from tallystick.protocol.charter import read_charter
-from tallystick.protocol.duty import active_partners, confirmers, draw_teams, on_duty, term_at, term_before
+from tallystick.protocol.act import Act
+from tallystick.protocol.charter import from_bytes, read_charter
+from tallystick.protocol.duty import active_partners, confirmers, draw_teams, on_duty, start_cycle, term_at, term_before
 from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.donate import Donate
@@ -16,6 +19,8 @@ from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.report import Report
 from tallystick.protocol.kinds.vote import Vote
+from tallystick.protocol.state import State
+from tallystick.protocol.totals import total
 from tests.support.builders import DAY_MS, World
 from tests.support.market import MARKET, market
 
@@ -73,6 +78,24 @@ def test_the_first_list_is_that_of_the_founding() -> None:
     world.wait(10 * DAY_MS)
     assert [tick.what for tick in world.seal().ticks] == ["duty.cycle"]
     assert world.ledger.state.duties[""].cycle == 2
+
+
+def test_a_cycle_of_this_very_moment_is_drawn_anew() -> None:
+    """Whoever is let in at the founding itself is in the first list; its number is 0, and one tick ends it."""
+    world = market(**DUTY)
+    ledger = world.ledger
+    state = State()
+    state.load(ledger.state.rows().items())
+    for member_id, member in list(state.members.items()):
+        state.members.set(member_id, msgspec.structs.replace(member, probation_until=0))
+    charter = from_bytes(state.charter_row.data)
+    context = SimpleNamespace(charter=charter, history=world.history)
+    row = state.duties[""]
+    start_cycle(Act(state, context, row.start, ledger.id), charter.duty)
+    again = state.duties[""]
+    assert (again.cycle, again.start, [len(team) for team in again.teams]) == (0, row.start, [2, 2])
+    assert list(state.due) == [again.due]
+    assert total(state, "duty/cycles") == 1
 
 
 def test_cycles_do_not_wait_for_blocks() -> None:
