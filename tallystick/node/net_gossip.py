@@ -17,10 +17,9 @@ import trio
 from google.protobuf.message import DecodeError
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
-from libp2p.exceptions import ParseError
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.abc import Reader
-from libp2p.io.exceptions import IOException
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.mcache import MessageCache
@@ -235,7 +234,7 @@ class _Pubsub(CalmService, Pubsub):
         try:
             while (rpc := await queue.pop()) is not None:
                 await stream.write(encode_varint_prefixed(rpc.SerializeToString()))
-        except (IOException, OSError) as error:
+        except (BaseLibp2pError, OSError) as error:
             log.debug("gossip to %s: %r", link.name, error)
         link.drop("its gossip ended")
 
@@ -252,7 +251,7 @@ class _Pubsub(CalmService, Pubsub):
         link.gossiping = True
         try:
             await self._read_all(link, stream)
-        except (IOException, OSError, EOFError, ParseError, DecodeError, ValueError) as error:
+        except (BaseLibp2pError, OSError, DecodeError, ValueError) as error:
             log.debug("gossip from %s: %r", link.name, error)
         link.drop("its gossip ended")
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 from libp2p.abc import INetStream
-from libp2p.io.exceptions import IOException
+from libp2p.exceptions import BaseLibp2pError
 
 from tallystick.node.net_framing import FrameReader, FramingError, encode_frame
 from tallystick.node.transport import (
@@ -35,7 +35,7 @@ async def ask(stream: INetStream, request: bytes) -> bytes | None:
         answer = await _read_one(stream, KNOCK_RESPONSE_BYTES_MAX)
         if answer is not None:
             await stream.close()
-    except (IOException, OSError, FramingError) as error:
+    except (BaseLibp2pError, OSError, FramingError) as error:
         log.debug("a knock was not answered: %r", error)
         return None
     return answer
@@ -53,7 +53,7 @@ async def answer(stream: INetStream, peer: PeerKey, handler: KnockHandler) -> No
         log.error("an answer of %d bytes to a knock is not sent", len(response))
         return
     await stream.write(encode_frame(response))
-    with trio.move_on_after(_LINGER_S), contextlib.suppress(IOException):
+    with trio.move_on_after(_LINGER_S), contextlib.suppress(BaseLibp2pError):
         while await stream.read(_READ_BYTES):
             continue
 

@@ -180,17 +180,22 @@ class Peers:
 
     async def dial(self, target: Address) -> None:
         """Come to an open sync stream with a member. The caller sets the deadline. Raises DialError."""
-        link = await self._link_to(target)
-        self._admit(link)
-        self._open_session(link)
-        try:
-            await link.settled.wait()
-        finally:
-            if link.outbound and not link.up:
-                link.drop("the dial was given up")
-        if not link.up:
+        while True:
+            known = self.links.get(target.peer)
+            link = await self._link_to(target)
+            self._admit(link)
+            self._open_session(link)
+            try:
+                await link.settled.wait()
+            finally:
+                if link.outbound and not link.up:
+                    link.drop("the dial was given up")
+            if link.up:
+                return
             self._running()
-            raise DialError(DialReason.NOT_ADMITTED, "the peer closed the connection")
+            if link is not known:
+                raise DialError(DialReason.NOT_ADMITTED, "the peer closed the connection")
+            # It was there before, and dying: the peer may well want a new one.
 
     async def _link_to(self, target: Address) -> Link:
         """Find the link to a peer, or make one. One dial at a time for each peer. Raises DialError."""

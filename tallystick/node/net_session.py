@@ -10,8 +10,7 @@ from typing import Final
 
 import trio
 from libp2p.abc import INetStream
-from libp2p.io.exceptions import IOException
-from libp2p.network.stream.exceptions import StreamError
+from libp2p.exceptions import BaseLibp2pError
 
 from tallystick.node.net_framing import Credit, FrameReader, FramingError, encode_credit, encode_frame, frame_cost
 from tallystick.node.net_inbox import Inbox
@@ -112,7 +111,7 @@ class Session:
                 nursery.cancel_scope.cancel()
         except* FramingError as group:
             reason = str(group.exceptions[0])
-        except* (StreamError, IOException, OSError) as group:
+        except* (BaseLibp2pError, OSError) as group:
             log.debug("stream of %s: %r", self.link.name, group.exceptions[0])
         except* Exception:
             log.exception("stream of %s", self.link.name)
@@ -125,7 +124,7 @@ class Session:
         while True:
             try:
                 data = await self._stream.read(READ_BYTES)
-            except (StreamError, IOException, OSError) as error:
+            except (BaseLibp2pError, OSError) as error:
                 log.debug("reading from %s: %r", self.link.name, error)
                 return "the other side hung up"
             if not data:

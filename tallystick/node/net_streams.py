@@ -6,10 +6,10 @@ from typing import Final
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import IOException
-from libp2p.protocol_muxer.exceptions import MultiselectClientError, MultiselectError
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
 from tallystick.node.net_links import Link
@@ -64,7 +64,7 @@ async def open_stream(host: BasicHost, link: Link, protocol: TProtocol, timeout_
             await host.multiselect_client.select_one_of(
                 [protocol], MultiselectCommunicator(_Bounded(stream)), int(timeout_s) + 1
             )
-    except (MultiselectClientError, IOException, OSError, UnicodeError, trio.TooSlowError) as error:
+    except (BaseLibp2pError, OSError, UnicodeError, trio.TooSlowError) as error:
         if stream is not None:
             await reset(stream)
         raise StreamRefusedError(f"{protocol}: {error!r}") from error
@@ -81,7 +81,7 @@ async def accept_stream(
     """Negotiate an inbound stream, and return who serves its protocol; None when it is none of ours."""
     try:
         _, handler = await host.multiselect.negotiate(MultiselectCommunicator(_Bounded(stream)), max(1, int(timeout_s)))
-    except (MultiselectError, IOException, OSError, UnicodeError):
+    except (BaseLibp2pError, OSError, UnicodeError):
         return None
     return handler
 

@@ -37,7 +37,8 @@ from multiaddr import Multiaddr
 from tallystick.node.net_address import peer_id
 from tallystick.node.transport import DialError, Frame, Gossip, PeerDown, PeerUp, TransportLimits
 from tallystick.node.transport_libp2p import Libp2pTransport
-from tests.node.transport_contract import (
+from tests.support.proxy import proxied
+from tests.support.transports import (
     ANA,
     BO,
     CY,
@@ -48,7 +49,6 @@ from tests.node.transport_contract import (
     in_trio,
     next_of,
 )
-from tests.support.proxy import proxied
 
 ECHO = TProtocol("/echo/1")
 LOOPBACK = ("/ip4/127.0.0.1/tcp/0",)

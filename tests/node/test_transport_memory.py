@@ -8,11 +8,11 @@ import trio.testing
 
 from tallystick.node.transport import DialReason, Frame, PeerDown, Resumed, Transport
 from tallystick.node.transport_memory import MemoryNetwork
-from tests.node.transport_contract import (
+from tests.node.transport_contract import TransportContract
+from tests.support.transports import (
     ANA,
     BO,
     DIAL_S,
-    TransportContract,
     all_running,
     connect,
     in_trio,
