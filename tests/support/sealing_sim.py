@@ -204,10 +204,14 @@ class Node:
         before = len(self.disk.kept)
         self.act(lambda machine: machine.receive(message, self.world.now, fresh=fresh))
         assert wanted or len(self.disk.kept) == before, "kept what it did not want"
-        if self.machine is not None and self.machine.wants_ready:
-            self.grow()
+        self.follow()
         if isinstance(message, Status):
             self.answer(message)
+
+    def follow(self) -> None:
+        """Report what is here, where somebody else has begun."""
+        if self.machine is not None and self.machine.wants_ready:
+            self.grow()
 
     def answer(self, status: Status) -> None:
         """Send somebody what it seems to lack."""
