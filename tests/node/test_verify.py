@@ -123,6 +123,14 @@ def keys_of(store: Store, *prefixes: bytes) -> list[bytes]:
     return [key for prefix in prefixes for key, _ in store.iterate(prefix=prefix)]
 
 
+def some_of(store: Store, *prefixes: bytes) -> list[bytes]:
+    """A few keys of each kind of row, spread over all of them; of the state one of each table."""
+    kinds: dict[bytes, list[bytes]] = {}
+    for key in keys_of(store, *prefixes):
+        kinds.setdefault(key.split(b"/")[0] if key[:1] == layout.STATE else key[:1], []).append(key)
+    return [key for keys in kinds.values() for key in keys[:: max(1, len(keys) // 3)]]
+
+
 @pytest.mark.parametrize("step", range(4))
 def test_a_byte_that_is_changed_in_an_entry_or_block_is_found(kept: Kept, store: Store, step: int) -> None:
     """Whoever changed it made the checksum right: then the id, a hash, a signature or a root is wrong.
@@ -150,7 +158,7 @@ def test_a_byte_that_is_changed_in_an_entry_or_block_is_found(kept: Kept, store:
 def test_a_byte_that_is_changed_anywhere_else_is_found(store: Store) -> None:
     """Summaries, places of entries, the state, closed deals, postings and their index, the head, the ledger's id."""
     others = (layout.HEIGHT, layout.SEALED, layout.STATE, layout.CLOSED, layout.OUTCOME, layout.META)
-    for number, key in enumerate(keys_of(store, *others)):
+    for number, key in enumerate(some_of(store, *others)):
         value = store.get(key) or b""
         change(store, key, number * 7919, number % 8)
         assert wheres(store), key
@@ -160,7 +168,7 @@ def test_a_byte_that_is_changed_anywhere_else_is_found(store: Store) -> None:
 def test_a_bit_that_flips_by_itself_is_found(kept: Kept, store: Store) -> None:
     """Then the store's own checksum fails, and its error is turned into a named problem, whatever row it is."""
     assert isinstance(store, MemoryStore)
-    for number, key in enumerate(keys_of(store, b"")):
+    for number, key in enumerate(some_of(store, b"")):
         store.flip_bit(key, number * 13)
         named = wheres(store)
         assert named, key
@@ -171,8 +179,8 @@ def test_a_bit_that_flips_by_itself_is_found(kept: Kept, store: Store) -> None:
 
 
 def test_a_row_that_is_gone_is_found(store: Store) -> None:
-    """Of every kind of row."""
-    for key in keys_of(store, b""):
+    """Whatever its kind."""
+    for key in some_of(store, b""):
         value = store.get(key) or b""
         # An annex may be erased: then its words are missing, and nothing is wrong.
         expected = key[:1] != layout.ANNEX
