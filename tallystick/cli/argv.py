@@ -37,6 +37,7 @@ FORMS: dict[str, tuple[str, bool]] = {
     "log": ("", False),
     "blocks": ("", False),
     "peers": ("", False),
+    "proposals": ("", False),
 }
 
 

@@ -37,7 +37,7 @@ def ended(work: Callable[[], int], *, json: bool) -> int:
     except BrokenPipeError:
         # Whoever read has seen enough.
         code = 0
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
         if os.environ.get("TALLY_DEBUG") == "1":
             raise
         from tallystick.cli import errors

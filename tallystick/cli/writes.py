@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.cli import keys, output
 from tallystick.cli.client import Client, now_ms
+from tallystick.cli.errors import warn
 from tallystick.cli.reads import open_home
 from tallystick.node.errors import ExitCode
 
@@ -58,4 +59,8 @@ def _show_ticket(ticket: str, options: Options) -> None:
 
         # In capital letters the picture is a third smaller, and the ticket is the same.
         segno.make(ticket.upper(), error="l").terminal(compact=True)
+    from tallystick.node.ticket import read_ticket_untrusted
+
+    if not read_ticket_untrusted(ticket).addresses:
+        warn(options, "it names no address, since no node has run here yet: start `tally node` and invite again")
     output.note(options, "give it to that person alone; your node must run when it is used: `tally node`")

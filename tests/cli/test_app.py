@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,10 @@ import pytest
 from tallystick import __version__
 from tallystick.cli import app, command
 from tallystick.cli.app import MODULES, SECTIONS, find_command
+from tallystick.node.reads import READS
+from tallystick.node.writes import WRITES
+from tallystick.node.writes_base import read_args
+from tallystick.protocol.kinds.propose import FIELDS
 from tests.cli.called import Caller
 
 
@@ -27,6 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], di
 
     monkeypatch.setattr("tallystick.cli.writes.perform", note)
     monkeypatch.setattr("tallystick.cli.reads.run", note)
+    monkeypatch.setattr("tallystick.cli.commands.people._compare_words", lambda options, partner: None)
     return done
 
 
@@ -131,6 +137,61 @@ def test_words_may_look_like_options(tally: Caller, asked: list[Any]) -> None:
         (["refuse", "Bo"], "refuse", {"partner": "Bo"}),
         (["sealer", "on"], "sealer", {"on": True}),
         (["sealer", "off"], "sealer", {"on": False}),
+        (["refuse", "Bo", "--note", "no"], "refuse", {"partner": "Bo", "note": "no"}),
+        (["endorse", "abcdef"], "endorse", {"offer": "abcdef"}),
+        (["dispute", "abcdef", "--note", "it was hot"], "dispute", {"deal": "abcdef", "note": "it was hot"}),
+        (["verdict", "abcdef", "--grade", "0"], "verdict", {"deal": "abcdef", "grade": 0}),
+        (["correct", "abcdef", "--units", "2"], "correct", {"entry": "abcdef", "units": 2}),
+        (["correct", "abcdef", "--amount", "0"], "correct", {"entry": "abcdef", "amount": 0}),
+        (["confirm", "abcdef"], "confirm", {"entry": "abcdef"}),
+        (["claim", "share-post"], "claim", {"kind": "share-post"}),
+        (["claim", "share-post", "3"], "claim", {"kind": "share-post", "count": 3}),
+        (["attest", "abcdef"], "attest", {"claim": "abcdef"}),
+        (["subscribe", "founders", "2"], "subscribe", {"round": "founders", "shares": 2}),
+        (["donate", "500", "--purpose", "a door"], "donate", {"amount": 500, "purpose": "a door"}),
+        (["receipt", "abcdef"], "receipt", {"entry": "abcdef"}),
+        (["cash", "income", "5", "sales"], "cash", {"type": "income", "amount": 5, "category": "sales"}),
+        (
+            ["cash", "expense", "5", "wood", "--from", "abcdef", "--currency", "CNY"],
+            "cash",
+            {"type": "expense", "amount": 5, "category": "wood", "from": "abcdef", "currency": "CNY"},
+        ),
+        (["report"], "report", {}),
+        (
+            ["report", "--counted", "CNY=0", "--counted", "EUR=7", "--before"],
+            "report",
+            {"counted": {"CNY": 0, "EUR": 7}, "before": True},
+        ),
+        (["use-voucher", "5"], "use-voucher", {"amount": 5}),
+        (["transfer", "Bo", "5"], "transfer", {"to": "Bo", "points": 5}),
+        (["paid", "Bo", "5"], "paid", {"partner": "Bo", "amount": 5}),
+        (["received", "5", "--currency", "CNY"], "received", {"amount": 5, "currency": "CNY"}),
+        (["away", "--until", "2w"], "away", {"until": "2w"}),
+        (["back"], "back", {}),
+        (["leave", "--note", "bye"], "leave", {"note": "bye"}),
+        (["erase", "abcdef"], "erase", {"entry": "abcdef"}),
+        (["vote", "abcdef", "abstain"], "vote", {"proposal": "abcdef", "choice": "abstain"}),
+        (["propose", "ratify"], "propose", {"type": "ratify"}),
+        (["propose", "expel", "Bo", "--text", "why"], "propose", {"type": "expel", "partner": "Bo", "text": "why"}),
+        (["propose", "suspend", "Bo"], "propose", {"type": "suspend", "partner": "Bo"}),
+        (["propose", "reinstate", "Bo"], "propose", {"type": "reinstate", "partner": "Bo"}),
+        (
+            ["propose", "role", "Bo", "roaster", "--take"],
+            "propose",
+            {"type": "role", "partner": "Bo", "role": "roaster", "take": True},
+        ),
+        (
+            ["propose", "sale", "500", "--costs", "3", "--percent", "20"],
+            "propose",
+            {"type": "sale", "proceeds": 500, "costs": 3, "percent": 20},
+        ),
+        (["propose", "dividend", "5"], "propose", {"type": "dividend", "amount": 5}),
+        (["propose", "release", "abcdef"], "propose", {"type": "release", "deal": "abcdef"}),
+        (["propose", "revoke", "abcdef"], "propose", {"type": "revoke", "device": "abcdef"}),
+        (["propose", "recover", "abcdef"], "propose", {"type": "recover", "entry": "abcdef"}),
+        (["propose", "erase", "abcdef"], "propose", {"type": "erase", "entry": "abcdef"}),
+        (["propose", "rules", "2"], "propose", {"type": "rules", "version": 2}),
+        (["propose", "text", "let us"], "propose", {"type": "text", "text": "let us"}),
         (["log", "--limit", "3"], "log", {"limit": 3}),
         (["deals", "--open"], "deals", {"open": True}),
         (["explain", "Bo", "--commodity", "CNY"], "explain", {"id": "Bo", "commodity": "CNY"}),
@@ -144,6 +205,31 @@ def test_commands_become_operations(
     called = tally(*line)
     assert (called.code, called.err) == (0, "")
     assert asked == [(op, args, {})]
+    if op in WRITES:
+        # And the node takes them.
+        read_args(WRITES[op][0], args)
+
+
+def test_every_operation_has_a_command() -> None:
+    """What a program can ask of the node, a person can ask too."""
+    assert set(WRITES) - set(MODULES) == set()
+    assert set(READS) - set(MODULES) == {"charter_show"}
+
+
+def test_every_type_of_proposal_has_a_command() -> None:
+    """The list of the rules and that of the command line is one."""
+    propose = find_command("propose")
+    assert isinstance(propose, click.Group)
+    assert set(propose.commands) == set(FIELDS)
+
+
+def test_amendment_brings_the_text_of_the_charter(tally: Caller, asked: list[Any], tmp_path: Path) -> None:
+    """The file is read here: the node may not see it."""
+    file = tmp_path / "new.toml"
+    file.write_text("charter = 1\n", encoding="utf-8")
+    tally("propose", "amend", file)
+    assert asked == [("propose", {"type": "amend", "charter": "charter = 1\n"}, {})]
+    assert tally("propose", "amend", tmp_path / "none").code == 3
 
 
 def test_notes_are_composed(tally: Caller, asked: list[Any]) -> None:
@@ -170,6 +256,12 @@ def test_notes_are_composed(tally: Caller, asked: list[Any]) -> None:
         (["sealer", "maybe"], "usage", "maybe"),
         (["sealer"], "missing", "on|off"),
         (["charter"], "missing", "command"),
+        (["propose"], "missing", "command"),
+        (["vote", "abcdef", "perhaps"], "usage", "perhaps"),
+        (["away"], "missing", "--until"),
+        (["report", "--counted", "12"], "usage", "--counted"),
+        (["report", "--counted", "CNY=1", "--counted", "CNY=2"], "usage", "--counted"),
+        (["cash", "theft", "5", "x"], "usage", "theft"),
         (["points", "--frobnicate"], "usage", "--frobnicate"),
         (["points", "a", "b"], "usage", "b"),
         (["--home"], "usage", "--home"),

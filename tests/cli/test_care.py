@@ -82,6 +82,15 @@ def test_deeds_of_one_partner_are_told(ana: Caller, passphrase: Path) -> None:
     assert ana("explain", "Ana").out.splitlines()[-1] == f"= {ana('points', '--json').value['rows'][0]['points']}"
 
 
+def test_ticket_that_leads_nowhere_is_warned_about(ana: Caller, passphrase: Path) -> None:
+    """Before any node has run nobody can knock; the ticket stands alone on its line."""
+    ana("unlock", "--passphrase-file", passphrase)
+    called = ana("invite")
+    assert called.out.splitlines()[-1].startswith("tally1")
+    assert "it names no address" in called.err
+    assert ana("invite", "--json", "--as", "observer").value["ticket"].startswith("tally1")
+
+
 def test_short_and_long_way_to_points_agree(ana: Caller, home: Path) -> None:
     """At a glance or through the rules: the same answer, told in the same words."""
     short = ana("points")

@@ -132,6 +132,14 @@ def test_newcomer_joins_with_a_ticket(node: Running, tally: Caller, passphrase: 
     assert rows["Bo"]["partner"] == joined.value["entry"]
     assert rows["Bo"]["fingerprint"] == joined.value["fingerprint"] == made.value["fingerprint"]
 
+    admitted = tally("admit", "Bo")
+    assert admitted.code == 0, admitted.err
+    assert f"sees these six words: {made.value['fingerprint']}" in admitted.err
+    assert {row["name"]: row["status"] for row in tally("partners", "--json").value} == {
+        "Ana": "active",
+        "Bo": "active",
+    }
+
     again = process("--home", bo, "join", ticket, "--yes", "--json", **environment)
     assert (again.code, again.error["code"]) == (6, "home-exists")
 

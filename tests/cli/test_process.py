@@ -135,6 +135,17 @@ def test_interruption_ends_with_130(tally: Caller, monkeypatch: pytest.MonkeyPat
         assert "Traceback" not in called.err
 
 
+def test_interruption_inside_the_loop_ends_with_130(tally: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop bundles what its tasks raised, Ctrl-C too."""
+
+    def interrupted(*args: object) -> int:
+        raise BaseExceptionGroup("tasks", [KeyboardInterrupt()])
+
+    monkeypatch.setattr("tallystick.cli.reads.run", interrupted)
+    assert tally("points", "--json").error["code"] == "interrupted"
+    assert tally("points").code == 130
+
+
 def test_bug_is_a_sentence(tally: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """No traceback, unless somebody wants one."""
 

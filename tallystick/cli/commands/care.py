@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import output
 from tallystick.cli.client import Client, choose_ledger, now_ms
-from tallystick.cli.command import command, option
+from tallystick.cli.command import argument, command, option, write
 from tallystick.cli.errors import CommandError
 from tallystick.cli.reads import home_path, open_home
 from tallystick.cli.text import clean, plural, short
@@ -125,3 +125,9 @@ def _demo(options: Options) -> int:
 
 
 demo: Final = command("demo", "See it work: several nodes on this machine, a few minutes of a venture's life.")(_demo)
+
+erase: Final = write(
+    "erase",
+    "Have the words of an entry of yours deleted everywhere. Its numbers stay, and so does every hash.",
+    argument("ENTRY"),
+)

@@ -73,3 +73,30 @@ reject: Final = write(
 cancel: Final = write("cancel", "Cancel a deal, or agree that it is cancelled.", argument("DEAL"), words())
 
 cosign: Final = write("cosign", "Confirm, as a third partner, an approval that needs it.", argument("DEAL"), words())
+
+dispute: Final = write(
+    "dispute",
+    "Dispute a rejection, or a reduced approval: a panel judges.",
+    argument("DEAL"),
+    words("--note", about="What speaks for you."),
+)
+
+verdict: Final = write(
+    "verdict",
+    "Judge, as one of the panel, how good a disputed delivery is.",
+    argument("DEAL"),
+    option("--grade", type=click.IntRange(min=0, max=200), metavar="PERCENT", required=True, about="0 is a rejection."),
+    words(),
+)
+
+correct: Final = write(
+    "correct",
+    "Propose a correction: of an approval (units, grade), or of a booked amount. The other side must confirm it.",
+    argument("ENTRY"),
+    option("--units", type=click.IntRange(min=1, max=10**9), metavar="N", about="What should have been approved."),
+    option("--grade", type=click.IntRange(min=1, max=200), metavar="PERCENT", about="How good it should have been."),
+    option("--amount", type=click.IntRange(min=0, max=2**63 - 1), metavar="AMOUNT", about="What it should have been."),
+    words(),
+)
+
+confirm: Final = write("confirm", "Confirm a correction that somebody proposed.", argument("ENTRY"))

@@ -57,3 +57,7 @@ offer: Final = write(
 withdraw: Final = write("withdraw", "Take your own offer back, while it has copies left.", argument("OFFER"), words())
 
 accept: Final = write("accept", "Accept an offer: with it the deal begins.", argument("OFFER"), words())
+
+endorse: Final = write(
+    "endorse", "Endorse an offer of somebody else, as good for the venture.", argument("OFFER"), words()
+)

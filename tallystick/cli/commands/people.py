@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tallystick.cli.command import Values, argument, option, when, write
+from tallystick.cli import ask, output
+from tallystick.cli.command import Values, argument, command, option, when, words, write
+from tallystick.cli.text import who
+
+if TYPE_CHECKING:
+    from tallystick.cli.options import Options
 
 invite: Final = write(
     "invite",
@@ -22,14 +27,40 @@ invite: Final = write(
 
 uninvite: Final = write("uninvite", "Take an invitation back.", argument("INVITE"))
 
-admit: Final = write(
+
+def _admit(options: Options, partner: str, sealer: bool) -> int:
+    from tallystick.cli.writes import perform
+
+    if not options.dry_run:
+        _compare_words(options, partner)
+    return perform("admit", {"partner": partner, "sealer": sealer}, options)
+
+
+def _compare_words(options: Options, partner: str) -> None:
+    """Show whom this is about and its six words, and have them compared, where somebody can be asked."""
+    from tallystick.cli.client import Client
+    from tallystick.cli.reads import open_home
+
+    rows = Client(open_home(options), options).read("partners", {})
+    wanted = partner.strip().casefold()
+    # Who is meant is decided by the operation; here only whoever is meant for certain is shown.
+    meant = [row for row in rows if row["partner"].startswith(wanted) or (row["name"] or "").casefold() == wanted]
+    if len(meant) != 1 or not meant[0]["fingerprint"]:
+        return
+    who_it_is = who(meant[0]["partner"], meant[0]["name"])
+    output.note(options, f"{who_it_is} sees these six words: {meant[0]['fingerprint']}")
+    if ask.can_ask():
+        ask.confirm(options, "Does it read the same words to you?")
+
+
+admit: Final = command(
     "admit",
-    "Vouch for an applicant. Compare the six words with those the newcomer sees first, by voice.",
+    "Vouch for an applicant. Compare the six words with those that the newcomer sees, by voice.",
     argument("PARTNER"),
     option("--sealer", is_flag=True, about="Also agree that its computer seals."),
-)
+)(_admit)
 
-refuse: Final = write("refuse", "Refuse an applicant.", argument("PARTNER"))
+refuse: Final = write("refuse", "Refuse an applicant.", argument("PARTNER"), words())
 
 
 def _sealer_args(values: Values) -> dict[str, Any]:
@@ -42,3 +73,14 @@ sealer: Final = write(
     argument("on|off", name="state", type=click.Choice(["on", "off"])),
     args=_sealer_args,
 )
+
+away: Final = write(
+    "away",
+    "Say that you are away: others do what you would be asked for, and reviews wait for you.",
+    when("--until", about="Until when:", needed=True),
+    words(),
+)
+
+back: Final = write("back", "Say that you are back.", words())
+
+leave: Final = write("leave", "Leave the ledger. What is vested stays yours.", words())

@@ -43,4 +43,5 @@ show: Final = read("show", "One entry: what it says, and what became of it.", ar
 blocks: Final = read(
     "blocks", "The sealed blocks.", option("--limit", type=_LIMIT, metavar="N", about="Only the last N.")
 )
+proposals: Final = read("proposals", "What is proposed, and how the votes stand.")
 peers: Final = read("peers", "Other nodes: who is connected, and where they were last.")
