@@ -139,18 +139,28 @@ class World:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def sign(self, name: str, body: Body, *, time: int | None = None, links: tuple[bytes, ...] = ()) -> Entry:
+    def sign(
+        self,
+        name: str,
+        body: Body,
+        *,
+        time: int | None = None,
+        links: tuple[bytes, ...] = (),
+        annex: bytes | None = None,
+    ) -> Entry:
         """The next entry of a person's chain; nobody has it yet but they have gone on to it."""
         person = self.people[name]
         if time is None:
             time = self.now + MINUTE_MS
         # Time never goes back for everybody because somebody dates an entry back.
         self.now = max(self.now, time)
-        entry = self.unsent(name, body, time, links)
+        entry = self.unsent(name, body, time, links, annex)
         person.seq, person.prev = entry.seq, entry.id
         return entry
 
-    def unsent(self, name: str, body: Body, time: int, links: tuple[bytes, ...] = ()) -> Entry:
+    def unsent(
+        self, name: str, body: Body, time: int, links: tuple[bytes, ...] = (), annex: bytes | None = None
+    ) -> Entry:
         """What `sign` would give, without going on to it."""
         person = self.people[name]
         head = self.ledger.head
@@ -164,6 +174,7 @@ class World:
             time=time,
             kind=body.KIND,
             body=body.to_map(),
+            annex=annex,
         )
 
     def feed(self, entry: Entry) -> None:

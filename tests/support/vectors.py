@@ -13,9 +13,11 @@ A case of `tests/vectors/kinds/<kind>.json`:
     {"set": "bo", field: value, ...}   fields of a member's row, changed by hand: what other kinds would have done
     {"book": [commodity, from, to, amount]}   a posting by hand
 
-A text `@name` stands for the id of an entry or member, `+3d` for a moment from now on. An offer needs no terms: they
-are those of the charter; instead of a step it may have `open`, its points, and `payer`. The charter is that of
-`tests/support/market.py` with the tables of the file's `charter`; the partners are `ana`, who founds, and `partners`.
+A text `@name` stands for the id of an entry or member, `key:name` for the key of somebody's device, `charter:` for the
+hash of the charter in force, `+3d` for a moment from now on, `{"charter": {table: ...}}` for the bytes of a charter with
+these tables. An offer needs no terms: they are those of the charter; instead of a step it may have `open`, its points,
+and `payer`. The charter is that of `tests/support/market.py` with the tables of the file's `charter`; the partners are
+`ana`, who founds, and `partners`.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from tallystick.protocol.charter import canonical
 from tallystick.protocol.charter_fields import Duration
 from tallystick.protocol.kinds.table import read_body
-from tests.support.builders import START_MS, World
+from tests.support.builders import START_MS, World, key
 from tests.support.market import MARKET
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "vectors" / "kinds"
@@ -103,6 +106,12 @@ class Stage:
         """A value of a field, names and moments resolved."""
         if isinstance(value, list):
             return [self.value(each) for each in value]
+        if isinstance(value, dict) and value.keys() == {"charter"}:
+            return canonical(self.document | value["charter"])
+        if value == "charter:":
+            return self.world.view().charter_row.digest
+        if isinstance(value, str) and value.startswith("key:"):
+            return key(value.removeprefix("key:")).public
         if isinstance(value, str) and value.startswith("@"):
             name = value[1:]
             return self.ids[name] if name in self.ids else self.world.people[name].member

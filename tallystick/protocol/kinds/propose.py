@@ -93,7 +93,7 @@ class Propose(Body, frozen=True, kw_only=True):
     def apply(self, act: Act) -> None:
         """The rule.
 
-        Raises EntryError: SOLD, TRIAL, and by type TERMS_CHANGED, ALREADY_DONE, NOT_ALLOWED, STATE, NOT_A_MEMBER,
+        Raises EntryError: SOLD, TRIAL, TERMS_CHANGED, ALREADY_DONE, NOT_ALLOWED, STATE, NOT_A_MEMBER,
         NOT_ACTIVE, TOO_EARLY, ROLE, MALFORMED, DEAL_CLOSED, NOT_FOUND, STILL_NEEDED, tried in that order.
         """
         course = act.state.course
