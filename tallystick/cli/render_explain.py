@@ -52,7 +52,7 @@ def explain(answer: Sequence[Row], now_ms: int) -> str:
 def _movement(row: Row) -> str:
     amount, commodity = row["amount"], row["commodity"]
     about = row.get("about") or {}
-    formula = str(row["formula"] or "").removesuffix(f" = {abs(amount)}")
+    formula = shortened(row["formula"], amount)
     first = (signed(amount), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
     parts = [
         " ".join(filter(None, first)),
@@ -73,14 +73,24 @@ def _between(row: Row, about: Row) -> str:
         return f"sold to {about['buyer_name'] or short(about['buyer'])}"
     if about and owner == about["buyer"]:
         return f"bought from {about['seller_name'] or short(about['seller'])}"
-    return f"{'from' if row['amount'] > 0 else 'to'} {_account(str(row['counter_account']))}"
+    other = str(row["counter_account"])
+    for side in ("seller", "buyer"):
+        if about and other == f"partner/{about[side]}" and about[f"{side}_name"]:
+            other = about[f"{side}_name"]
+    return f"{'from' if row['amount'] > 0 else 'to'} {account_text(other)}"
 
 
-def _account(account: str) -> str:
+def account_text(account: str) -> str:
     """An account with its id cut short."""
     noun, slash, owner = account.partition("/")
     is_id = len(owner) == 64
     return f"{noun} {short(owner)}" if is_id else f"{noun}{slash}{owner}"
+
+
+def shortened(formula: str | None, amount: int) -> str:
+    """The arithmetic without its result, which stands beside it; nothing where it is the result alone."""
+    result = str(abs(amount))
+    return "" if formula in (None, result) else str(formula).removesuffix(f" = {result}")
 
 
 def _sums(rows: Sequence[Row]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tallystick.cli.errors import explain
+from tallystick.cli.render_explain import account_text, shortened
 from tallystick.cli.text import clean, due, listed, plural, short
 
 #: What has been done, by kind of entry. Kinds without a line are shown by their name.
@@ -116,12 +117,11 @@ def _called(row: Any) -> str:
     return str(row)
 
 
-def _posting(row: Any) -> str:
-    if not isinstance(row, Mapping):
-        return clean(row)
-    commodity = str(row.get("commodity") or "POINT")
-    amount = row.get("amount")
-    count = plural(amount, "point") if commodity == "POINT" and isinstance(amount, int) else f"{amount} {commodity}"
-    rule = f" by {row['rule']}" if row.get("rule") else ""
-    formula = f" = {row['formula']}" if row.get("formula") else ""
-    return clean(f"{count}{formula}: {row.get('from')} -> {row.get('to')}{rule}")
+def _posting(row: Mapping[str, Any]) -> str:
+    """`36 points, 3 x 12: pool -> escrow 7f3a21c0, by step.roast.price`."""
+    commodity, amount = row["commodity"], row["amount"]
+    count = plural(amount, "point") if commodity == "POINT" else f"{amount} {commodity}"
+    formula = shortened(row["formula"], amount)
+    why = f", {formula}" if formula else ""
+    way = f"{account_text(row['from'])} -> {account_text(row['to'])}"
+    return clean(f"{count}{why}: {way}, by {row['rule']}")

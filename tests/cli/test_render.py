@@ -120,7 +120,11 @@ def test_explain_says_why() -> None:
     ("more", "said"),
     [
         ({"account": f"partner/{BO}", "amount": -32}, "-32 roast 3 x 12 x 90% · bought from Ana"),
-        ({"about": None, "counter_account": "pool", "what": "join", "formula": "20"}, "+32 20 · from pool · joined"),
+        ({"about": None, "counter_account": "pool", "what": "join", "formula": "32"}, "+32 · from pool · joined"),
+        (
+            {"account": f"escrow/{DEAL}", "counter_account": f"partner/{BO}", "amount": -4},
+            "-4 roast 3 x 12 x 90% = 32 · to Bo",
+        ),
         ({"about": None, "amount": -5, "counter_account": f"partner/{BO}"}, "to partner b0b0b0b0"),
         ({"what": "deal.unreviewed"}, "approved by silence 2026-03-04"),
         ({"what": "unheard.of"}, "unheard.of 2026-03-04"),
@@ -280,16 +284,16 @@ def test_trial_says_what_would_happen() -> None:
     posting = {
         "commodity": "POINT",
         "from": "pool",
-        "to": "escrow/x",
+        "to": f"escrow/{DEAL}",
         "amount": 36,
         "rule": "step.roast.price",
-        "formula": "3 x 12",
+        "formula": "3 x 12 = 36",
     }
     valid = {"kind": "accept", "status": "pending", "reason": None, "postings": [posting], "waits_for": ["Ana"]}
     assert trial_text("accept", valid | {"deadline": NOW + DAY}, NOW).split("\n") == [
         "nothing was signed",
         "accept would be valid",
-        "  36 points = 3 x 12: pool -> escrow/x by step.roast.price",
+        "  36 points, 3 x 12: pool -> escrow dededede, by step.roast.price",
         "  then finality waits for Ana",
         "  by 2026-03-02 (in 1 day)",
     ]
