@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from tallystick.protocol.charter import Charter, from_bytes
 from tallystick.protocol.deal_rules import can_be_accepted
 from tallystick.protocol.duty import term_at
 from tallystick.protocol.entry import Entry
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.attest import Attest
+from tallystick.protocol.kinds.away import Away, Back
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.cash import Cash
@@ -30,8 +32,10 @@ from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.dispute import Dispute
 from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.endorse import Endorse
+from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.kinds.paid import Paid, Received
+from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.report import Report
@@ -40,19 +44,20 @@ from tallystick.protocol.kinds.subscribe import Subscribe
 from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.kinds.use_voucher import UseVoucher
 from tallystick.protocol.kinds.verdict import Verdict
+from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.ledger import Ledger
 from tallystick.protocol.records_deal import Deal, Terms
+from tallystick.protocol.records_governance import Choice
 from tallystick.protocol.state import State
 from tallystick.protocol.structure import Waiting
+from tests.support import charters
 from tests.support.builders import DAY_MS, HOUR_MS, MemoryHistory, World, check_books
 from tests.support.market import MARKET
 
 PARTNERS: Final = ("ana", "bo", "cy", "di")
 #: With somebody who has no vote.
 NAMES: Final = (*PARTNERS, "ed")
-STEPS: Final = ("roast", "bake", "carve", "print", "sing", "tune", "copy", "swap", "rare")
-DEEDS: Final = ("share", "film", "like")
 
 #: Which of the things that could be done, with which number, after how long a wait, and whether it may be nonsense.
 Event = tuple[int, int, int, bool]
@@ -105,6 +110,10 @@ _MAYBE: Final[dict[str, st.SearchStrategy[Any]]] = {
         {"max": st.sampled_from([0, 20]), "endorse": st.integers(0, 3), "budget": st.sampled_from([0, 50, 5_000])},
         optional={"period": st.sampled_from(["1d", "30d"]), "on-silence": st.sampled_from(["approve", "lapse"])},
     ),
+    "governance": st.fixed_dictionaries(
+        {"period": st.sampled_from(["1d", "5d"]), "notice": st.sampled_from(["0s", "1h"])},
+        optional={"weight": st.just("points"), "quorum": st.just("1/4"), "suspension": st.just("2d")},
+    ),
     "objective": st.sampled_from(
         [{"metric": "points-earned", "threshold": 900}, {"metric": "units:roast", "threshold": 9}]
     ),
@@ -129,6 +138,18 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             )
         )
     return document
+
+
+def any_documents() -> st.SearchStrategy[dict[str, Any]]:
+    """Every kind of valid charter, but for what would keep newcomers out or change teams every second."""
+
+    def playable(document: dict[str, Any]) -> dict[str, Any]:
+        document["membership"] = {"sponsors": 1, "probation": "0s"}
+        if "duty" in document:
+            document["duty"] = {"size": document["duty"].get("size", 1), "term": "3d"}
+        return document
+
+    return charters.documents().map(playable)
 
 
 def everything(document: dict[str, Any] | None = None) -> World:
@@ -157,6 +178,10 @@ class Play:
         """Ids of what was written, by kind."""
 
     @property
+    def charter(self) -> Charter:
+        return from_bytes(self.state.charter_row.data)
+
+    @property
     def names(self) -> dict[bytes, str]:
         return {person.member: name for name, person in self.world.people.items()}
 
@@ -172,6 +197,8 @@ class Play:
                 self.world.seal()
             turn, pick = which % len(self.makers), which // len(self.makers)
             deeds = wild_deeds(self, pick, number) if wild else self.deeds(turn, number)
+            # What somebody who has departed may not write any more is no part of a block.
+            deeds = [(name, body) for name, body in deeds if body.DEPARTED_MAY or not self.has_departed(name)]
             if deeds:
                 name, body = deeds[pick % len(deeds)]
                 self.sent.setdefault(body.KIND, []).append(self.world.send(name, body))
@@ -184,6 +211,10 @@ class Play:
             if deeds := maker(self, number):
                 return deeds
         return []
+
+    def has_departed(self, name: str) -> bool:
+        """Whether somebody had departed when the newest block was sealed."""
+        return self.world.ledger.state.members[self.world.people[name].member].status == "departed"
 
     def written(self, kind: str) -> list[bytes]:
         """Ids of entries of a kind, oldest first."""
@@ -204,10 +235,13 @@ def offers(play: Play, number: int) -> list[Deed]:
     side = "buy" if turn % 4 == 0 else "sell"
     name = NAMES[(turn + number) % len(NAMES)]
     deeds: list[Deed] = [
-        (name, world.offer(step, number * 3 if step == "carve" else number, side, **more)) for step in STEPS
+        (name, world.offer(step.id, number * 3 if step.cosign_above else number, side, **more))
+        for step in play.charter.steps.values()
     ]
-    payer = "buyer" if turn % 3 == 0 else "pool"
-    return [*deeds, *[(name, world.open_offer(number * 3, side, payer=payer, **more))] * 3]
+    if play.charter.open is not None:
+        payer = "buyer" if turn % 3 == 0 else "pool"
+        deeds += [(name, world.open_offer(number * 3, side, payer=payer, **more))] * 3
+    return deeds
 
 
 def answers(play: Play, number: int) -> list[Deed]:
@@ -254,7 +288,7 @@ def _deal_deeds(play: Play, deal_id: bytes, deal: Deal, number: int) -> list[Dee
                 (buyer, Cancel(deal=deal_id)),
             ]
         case "waiting":
-            return [(name, Cosign(deal=deal_id)) for name in NAMES] + [(seller, Cancel(deal=deal_id))]
+            return [*[(name, Cosign(deal=deal_id)) for name in NAMES] * 3, (seller, Cancel(deal=deal_id))]
         case "rejected" | "approved":
             return [(seller, Dispute(deal=deal_id))] * 3 + [(buyer, Approve(deal=deal_id, grade=50))]
         case _:
@@ -283,7 +317,7 @@ def corrections(play: Play, number: int) -> list[Deed]:
 def claims(play: Play, number: int) -> list[Deed]:
     """Small deeds, and who has seen them."""
     name = NAMES[number % len(NAMES)]
-    deeds: list[Deed] = [(name, Claim(contribution=deed, count=1 + number % 3)) for deed in DEEDS]
+    deeds: list[Deed] = [(name, Claim(contribution=deed, count=1 + number % 3)) for deed in play.charter.contributions]
     return deeds + [(name, Attest(claim=claim_id)) for claim_id in play.state.claims for name in NAMES]
 
 
@@ -292,7 +326,7 @@ def money(play: Play, number: int) -> list[Deed]:
     state, now = play.state, play.world.now
     name = NAMES[number % len(NAMES)]
     deeds: list[Deed] = [
-        (name, Subscribe(round="seed", shares=1 + number % 3)),
+        *((name, Subscribe(round=each, shares=1 + number % 3)) for each in play.charter.rounds),
         (name, Donate(amount=number * 10)),
         (name, UseVoucher(amount=number * 20)),
         (name, Cash(type="income", amount=number * 9, category="sales")),
@@ -300,9 +334,12 @@ def money(play: Play, number: int) -> list[Deed]:
         (name, Report(period=term_at(state, now).start, counted={"EUR": number})),
         (name, Transfer(to=play.world.people[NAMES[(number + 1) % len(NAMES)]].member, points=number)),
     ]
+    for each, person in play.world.people.items():
+        if state.balance("VOUCHER-EUR", f"partner/{person.member.hex()}"):
+            deeds += [(each, UseVoucher(amount=number * 10))] * 5
     for entry_id, row in state.money.items():
         if row.due is not None:
-            deeds += [(each, Receipt(entry=entry_id)) for each in NAMES]
+            deeds += [(each, Receipt(entry=entry_id)) for each in NAMES] * 2
         elif row.kind == "donate":
             body = Cash(type="expense", amount=number * 5, category="books", source=entry_id)
             deeds += [(each, body) for each in PARTNERS]
@@ -313,12 +350,44 @@ def payments(play: Play, number: int) -> list[Deed]:
     """What the venture owes, and what has arrived."""
     deeds: list[Deed] = []
     for name, person in play.world.people.items():
-        owed, paid = (play.state.balance("EUR", f"{what}/{person.member.hex()}") for what in ("payable", "paid"))
+        currency = play.charter.sale.currency or "EUR"
+        owed, paid = (play.state.balance(currency, f"{what}/{person.member.hex()}") for what in ("payable", "paid"))
         if owed:
             deeds += [(each, Paid(partner=person.member, amount=min(owed, number * 5))) for each in PARTNERS]
         if paid:
             deeds.append((name, Received(amount=number)))
     return deeds
+
+
+def people(play: Play, number: int) -> list[Deed]:
+    """Who is not there for a while, is there again, or goes for good."""
+    name = NAMES[number % len(NAMES)]
+    away: list[Deed] = [(name, Away(until=play.world.now + number * HOUR_MS)), (name, Back())]
+    return [*away * 4, (name, Leave())]
+
+
+def votes(play: Play, number: int) -> list[Deed]:
+    """What is put to the vote, and how it goes."""
+    deeds: list[Deed] = []
+    for entry_id, proposal in play.state.proposals.items():
+        if proposal.status == "open":
+            choice: Choice = "no" if number % 5 == 0 else "yes"
+            deeds += [(name, Vote(proposal=entry_id, choice=choice)) for name in PARTNERS]
+    if len(deeds) > 2 * len(PARTNERS):
+        return deeds
+    name, other = PARTNERS[number % 4], play.world.people[NAMES[number % 5]].member
+    bodies = [
+        Propose(type="text"),
+        Propose(type="expel", member=other),
+        Propose(type="suspend", member=other),
+        Propose(type="role", member=other, role="treasurer"),
+        Propose(type="dividend", amount=number * 10),
+        Propose(type="dividend", amount=number),
+        Propose(type="sale", proceeds=number * 1_000, costs=number, percent=number),
+        Propose(type="sale", proceeds=number * 1_000),
+    ]
+    bodies += [Propose(type="release", deal=deal_id) for deal_id in play.state.deals]
+    return deeds * 2 + [(name, body) for body in bodies]
 
 
 MAKERS: Final[dict[str, Maker]] = {
@@ -330,6 +399,8 @@ MAKERS: Final[dict[str, Maker]] = {
     "claims": claims,
     "money": money,
     "payments": payments,
+    "people": people,
+    "votes": votes,
 }
 
 
@@ -367,6 +438,8 @@ def wild_bodies(ref: bytes, number: int) -> list[Body]:
         Cash(type="expense", amount=number, category="books", source=ref),
         Transfer(to=ref, points=number),
         Paid(partner=ref, amount=number),
+        Vote(proposal=ref, choice="yes"),
+        Away(until=number),
         Received(amount=number),
         UseVoucher(amount=number),
         Report(period=number, counted={}),
