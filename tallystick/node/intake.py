@@ -107,7 +107,7 @@ class Intake:
                 raise BlameError(f"entry: {error}") from None
             if entry.id in flying or self._ledger.knows(entry.id):
                 continue
-            missing = [parent for parent in self._ledger.pool.missing(entry.parents) if parent not in flying]
+            missing = self._ledger.pool.missing([parent for parent in entry.parents if parent not in flying])
             if missing:
                 orphaned |= self._set_aside(entry, peer, now, missing, 0)
                 continue
