@@ -4,8 +4,8 @@
 (15 minutes, `unlock` in the settings) or `lock` takes it away. It is written only where a file lies in memory and goes
 with the session or the machine: $XDG_RUNTIME_DIR if that is a file system in memory, else /dev/shm, in a folder for
 its owner alone (0700), file mode 0600. Where there is no such place (macOS, Windows) nothing is kept and the
-passphrase is asked for each time. What is not used any more is removed by the next command that looks at it. Memory
-may be swapped to disk: who fears that encrypts the swap, or does without `unlock`.
+passphrase is asked for each time. What is not used any more is removed by the next command that looks at it, or that
+keeps another key there. Memory may be swapped to disk: who fears that encrypts the swap, or does without `unlock`.
 
 The passphrase comes from the file that TALLY_PASSPHRASE_FILE names, the one in the settings, or the keyboard. A file
 that the call names itself goes before a key that is held, so that a wrong passphrase is noticed.
@@ -91,9 +91,20 @@ def keep_key(home: Home, key: SecretKey, idle_ms: int) -> bool:
         finally:
             os.close(descriptor)
         new.replace(path)
+        _sweep(path.parent)
     except OSError:
         return False
     return True
+
+
+def _sweep(folder: Path) -> None:
+    """Remove keys of other homes that nobody has used for too long. Raises OSError."""
+    for file in folder.glob("*.key"):
+        with file.open("rb") as stream:
+            idle_s = int.from_bytes(stream.read(_IDLE_BYTES), "big") / 1000
+            unused_s = time.time() - os.fstat(stream.fileno()).st_mtime
+        if unused_s > idle_s:
+            file.unlink(missing_ok=True)
 
 
 def drop_key(home: Home) -> bool:

@@ -59,6 +59,20 @@ def test_use_prolongs_and_idleness_ends(place: Home, key: SecretKey, memory: Pat
     assert not file.exists()
 
 
+def test_keys_of_homes_that_are_gone_are_swept_away(place: Home, key: SecretKey, memory: Path) -> None:
+    """Whoever keeps a key removes those that nobody will look at again, and leaves the others."""
+    keys.keep_key(place, key, IDLE_MS)
+    data = only_file(memory).read_bytes()
+    old, young = memory / "tallystick" / "old.key", memory / "tallystick" / "young.key"
+    for file in (old, young):
+        file.write_bytes(data)
+    over = time.time() - IDLE_MS / 1000 - 1
+    os.utime(old, (over, over))
+    keys.keep_key(place, key, IDLE_MS)
+    assert not old.exists()
+    assert young.exists()
+
+
 def test_clock_that_was_set_back_ends_it_too(place: Home, key: SecretKey, memory: Path) -> None:
     """Else the key would stay for as long as the clock was wrong."""
     keys.keep_key(place, key, IDLE_MS)
