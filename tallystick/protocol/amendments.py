@@ -85,11 +85,12 @@ def put_in_force(act: Act, charter: Charter) -> None:
         _change_pool(act, charter.points.pool)
     follow_amendment(act, charter.duty)
     # The founder holds every role until a vote takes it, and nobody has voted on a new one.
-    founder = state.members.get(act.context.ledger)
+    founder_id = state.founding.founder
+    founder = state.members.get(founder_id)
     fresh = set(charter.roles) - set(old.roles)
     if founder is not None and founder.status == "active" and fresh:
         roles = tuple(sorted({*founder.roles, *fresh}))
-        state.members.set(act.context.ledger, msgspec.structs.replace(founder, roles=roles))
+        state.members.set(founder_id, msgspec.structs.replace(founder, roles=roles))
 
 
 def _change_pool(act: Act, ceiling: int) -> None:

@@ -24,6 +24,8 @@ class Founded(Record, frozen=True):
     ledger: bytes
     time: int
     """UTC milliseconds of block 1; periods and the first thirty days count from here."""
+    founder: bytes
+    """Member id; the same as the ledger's, but in a rehearsal, where ids are names."""
 
 
 class Rules(Record, frozen=True):

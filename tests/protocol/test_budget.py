@@ -24,7 +24,7 @@ def act_at(at: int, state: State) -> Any:
 @pytest.fixture
 def state() -> State:
     state = State()
-    state.founded.set("", Founded(A, START))
+    state.founded.set("", Founded(A, START, A))
     state.accounts.set("POINT/pool", 1_000)
     return state
 

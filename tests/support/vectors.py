@@ -13,11 +13,11 @@ A case of `tests/vectors/kinds/<kind>.json`:
     {"set": "bo", field: value, ...}   fields of a member's row, changed by hand: what other kinds would have done
     {"book": [commodity, from, to, amount]}   a posting by hand
 
-A text `@name` stands for the id of an entry or member, `key:name` for the key of somebody's device, `charter:` for the
-hash of the charter in force, `+3d` for a moment from now on, `{"charter": {table: ...}}` for the bytes of a charter with
-these tables. An offer needs no terms: they are those of the charter; instead of a step it may have `open`, its points,
-and `payer`. The charter is that of `tests/support/market.py` with the tables of the file's `charter`; the partners are
-`ana`, who founds, and `partners`.
+A text `@name` stands for the id of an entry or member, `key:name` for the key of somebody's device, `charter:` for
+the hash of the charter in force, `+3d` for a moment from now on, `{"charter": {table: ...}}` for the bytes of a
+charter with these tables. An offer needs no terms: they are those of the charter; instead of a step it may have
+`open`, its points, and `payer`. The charter is that of `tests/support/market.py` with the tables of the file's
+`charter`; the partners are `ana`, who founds, and `partners`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def found_state(
     """The state of a founder: it holds every role, seals, and has its start points. No duty cycle is drawn yet."""
     state = act.state
     rules = from_bytes(charter)
-    state.founded.set("", records.Founded(act.context.ledger, act.at))
+    state.founded.set("", records.Founded(act.context.ledger, act.at, founder))
     state.rules.set("", records.Rules(RULES_VERSION, 0, 1))
     state.charters.set("", records.CharterRow(1, charter, rules.hash))
     state.courses.set("", Course(trial=rules.trial))
