@@ -14,6 +14,7 @@ Source: docs/spec/membership.md#key-file; RFC 9106 (Argon2id), RFC 7914 (scrypt)
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +28,8 @@ PASSPHRASE_LENGTH_MAX: Final = 1024
 _MAGIC: Final = b"TALLYKEY1\n"
 _TAG_SIZE_BYTES: Final = 16
 _HEADER_SIZE_BYTES_MAX: Final = 1024
-_FAMILY: Final = b"TALLYKEY"
+_is_newer: Final = re.compile(rb"TALLYKEY[1-9][0-9]{0,3}\n").match
+"""The first line of another version; of an older one there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class _Row:
 
 def _read(blob: bytes) -> tuple[bytes, bytes, _Row]:
     if not blob.startswith(_MAGIC):
-        if blob.startswith(_FAMILY):
+        if _is_newer(blob):
             raise KeystoreError(KeystoreReason.TOO_NEW, "a newer program wrote it")
         raise KeystoreError(KeystoreReason.DAMAGED, "it is no key file")
     end = blob.find(b"\n", len(_MAGIC), len(_MAGIC) + _HEADER_SIZE_BYTES_MAX)
@@ -147,6 +149,9 @@ def _check_cost(cost: Cost) -> None:
     lanes_fit = 1 <= cost.lanes <= _LANES_MAX and 1 <= cost.passes <= _PASSES_MAX
     memory_fits = 8 * max(1, cost.lanes) <= cost.memory_kib <= _MEMORY_KIB_MAX
     if cost.kdf not in ("argon2id", "scrypt") or not lanes_fit or not memory_fits:
+        raise KeystoreError(KeystoreReason.COST, "its cost is beyond what any honest program writes")
+    # scrypt fills its memory once for each lane, one after the other.
+    if cost.kdf == "scrypt" and cost.memory_kib * cost.lanes > _MEMORY_KIB_MAX:
         raise KeystoreError(KeystoreReason.COST, "its cost is beyond what any honest program writes")
     if cost.kdf == "scrypt" and cost.memory_kib & (cost.memory_kib - 1):
         raise KeystoreError(KeystoreReason.COST, "its cost is no power of two")
