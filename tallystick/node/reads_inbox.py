@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from tallystick.crypto.words import fingerprint
 from tallystick.node.inbox_item import Item, item
 from tallystick.node.reads_deals import silence, title
 from tallystick.node.reads_inbox_money import (
@@ -18,6 +19,7 @@ from tallystick.node.reads_inbox_money import (
     reports_due,
 )
 from tallystick.protocol.deal_rules import can_be_accepted
+from tallystick.protocol.governance import is_elector
 from tallystick.protocol.membership import is_full_partner, sponsors_needed
 from tallystick.protocol.sealers import active_sealers
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from tallystick.node.view import View
     from tallystick.protocol.records import Member
     from tallystick.protocol.records_deal import Deal
+    from tallystick.protocol.records_governance import Ballot
 
 
 def inbox(view: View, args: ReadArgs) -> list[Item]:
@@ -135,6 +138,20 @@ def sealers_to_agree(view: View, me: bytes, member: Member) -> Iterator[Item]:
             yield item(view, "agree", other, text, deadline=None, partner=other)
 
 
+def recoveries(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """Requests for new keys: mine to stop if I have not made them, those of others to approve."""
+    can_approve = is_full_partner(member, view.moment)
+    for request_id, row in list(view.preview.recoveries.items()):
+        name = view.called(row.member)
+        if row.member == me and not row.vetoed:
+            text = "somebody asks for new keys in your name: whatever you sign now stops it"
+            yield item(view, "veto", request_id, text, deadline=row.ready or None, partner=me)
+        elif row.member != me and can_approve and not row.ready and me not in row.approved:
+            words = fingerprint(row.device)
+            text = f"{name} asks for new keys: meet, compare the words ({words}), then `tally recover approve`"
+            yield item(view, "recover", request_id, text, deadline=None, partner=row.member, fingerprint=words)
+
+
 # -- votes -------------------------------------------------------------------------------------------------------------
 
 
@@ -142,11 +159,18 @@ def votes(view: View, me: bytes, member: Member) -> Iterator[Item]:
     """Open proposals on which I may vote and have not."""
     for proposal_id, row in list(view.preview.proposals.items()):
         ballot = row.ballot
-        if row.status != "open" or ballot is None or all(elector.member != me for elector in ballot.electors):
+        if row.status != "open" or any(vote.member == me for vote in row.votes):
             continue
-        if all(vote.member != me for vote in row.votes):
+        # The list of electors is fixed when the proposal is sealed; until then whoever would be on it may vote.
+        may = is_elector(row, me, member, view.moment) if ballot is None else _is_on(ballot, me)
+        if may:
             text = f"vote on the proposal of {view.called(row.author)}: {row.what}"
-            yield item(view, "vote", proposal_id, text, deadline=ballot.end, partner=row.author)
+            deadline = None if ballot is None else ballot.end
+            yield item(view, "vote", proposal_id, text, deadline=deadline, partner=row.author)
+
+
+def _is_on(ballot: Ballot, me: bytes) -> bool:
+    return any(elector.member == me for elector in ballot.electors)
 
 
 Source = Callable[["View", bytes, "Member"], Iterator[Item]]
@@ -155,6 +179,7 @@ SOURCES: Final[tuple[Source, ...]] = (
     deals_of_mine,
     applicants,
     sealers_to_agree,
+    recoveries,
     votes,
     claims_to_attest,
     money_to_confirm,

@@ -59,7 +59,8 @@ def finality_words(pending: int, is_due: bool, need: int, missing: Sequence[Miss
         return f"the next block seals {what}"
     names = ", ".join(f"{each.called} ({span(each.away_ms)})" for each in missing[:_NAMES_MAX])
     more = f" and {len(missing) - _NAMES_MAX} more" if len(missing) > _NAMES_MAX else ""
-    return f"finality waits for {need} of: {names}{more}; {what} can still change"
+    verb = "are" if pending > 1 else "is"
+    return f"finality waits for {need} of: {names}{more}; {what} {verb} not final before"
 
 
 def mine_words(deals: int, points: int, missing: Sequence[Missing]) -> str | None:

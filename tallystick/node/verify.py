@@ -219,6 +219,8 @@ class _Verification:
         except TallystickError as error:
             self.problems.add(where, f"its bytes are no entry: {error}", height)
             return None
+        if annex is None:
+            return entry
         try:
             return read_entry_untrusted(data[64:], data[:64], annex)
         except TallystickError as error:

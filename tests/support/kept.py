@@ -108,25 +108,15 @@ class Kept(World):
             kept.seal()
         return kept
 
-    def unsent(self, name: str, body: Body, time: int, links: tuple[bytes, ...] = ()) -> Entry:
+    def unsent(
+        self, name: str, body: Body, time: int, links: tuple[bytes, ...] = (), annex: bytes | None = None
+    ) -> Entry:
         words, self.words = self.words, {}
         if isinstance(body, Join):
             words = {"name": self.names.get(name, name), **words}
-        entry = super().unsent(name, body, time, links)
-        if not words:
-            return entry
-        return make_entry(
-            self.people[name].secret,
-            ledger=entry.ledger,
-            seq=entry.seq,
-            prev=entry.prev,
-            links=entry.links,
-            seal=entry.seal,
-            time=entry.time,
-            kind=entry.kind,
-            body=entry.body,
-            annex=encode_annex(salt_of(len(self.sent)), words),
-        )
+        if words and annex is None:
+            annex = encode_annex(salt_of(len(self.sent)), words)
+        return super().unsent(name, body, time, links, annex)
 
     def feed(self, entry: Entry) -> None:
         super().feed(entry)

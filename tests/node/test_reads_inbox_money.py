@@ -1,0 +1,120 @@
+"""The inbox of deeds, money, corrections, disputes and votes; and how deals and proposals are shown then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallystick.node.reads import READS
+from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.attest import Attest
+from tallystick.protocol.kinds.claim import Claim
+from tallystick.protocol.kinds.confirm import Confirm
+from tallystick.protocol.kinds.correct import Correct
+from tallystick.protocol.kinds.dispute import Dispute
+from tallystick.protocol.kinds.donate import Donate
+from tallystick.protocol.kinds.propose import Propose
+from tallystick.protocol.kinds.receipt import Receipt
+from tallystick.protocol.kinds.reject import Reject
+from tallystick.protocol.kinds.verdict import Verdict
+from tallystick.protocol.kinds.vote import Vote
+from tests.support.kept import Kept, kept_market
+
+TABLES: dict[str, Any] = {
+    "contribution": [{"id": "share-post", "points": 2, "attest": 2}],
+    "donation": {"currency": "EUR"},
+    "sale": {"currency": "EUR"},
+}
+
+
+def whats(kept: Kept) -> dict[str, list[str]]:
+    waiting = {name: [row["what"] for row in READS["inbox"](kept.look(name), {})] for name in kept.people}
+    return {name: rows for name, rows in waiting.items() if rows}
+
+
+def first(kept: Kept, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = READS["inbox"](kept.look(name), {})[0]
+    return row
+
+
+def test_a_claim_waits_for_those_who_have_not_confirmed_it() -> None:
+    """Not for its author, and no longer once it is paid."""
+    kept = kept_market(**TABLES)
+    claim = kept.do("bo", Claim(contribution="share-post", count=3))
+    assert whats(kept) == {name: ["attest"] for name in ("ana", "cy", "di")}
+    assert first(kept, "cy")["text"] == "bo claims 3 x share-post, 6 points: confirm it if it is so"
+    kept.do("ana", Attest(claim=claim))
+    assert whats(kept) == {name: ["attest"] for name in ("cy", "di")}
+    kept.do("cy", Attest(claim=claim))
+    assert whats(kept) == {}
+
+
+def test_a_donation_waits_for_those_on_duty() -> None:
+    """The treasurer here; where the treasurer gave it, for any other partner."""
+    kept = kept_market(**TABLES)
+    given = kept.do("bo", Donate(amount=500))
+    assert whats(kept) == {"ana": ["receipt"]}
+    assert first(kept, "ana")["text"].startswith("bo says it has given 500 EUR")
+    kept.do("ana", Receipt(entry=given))
+    assert whats(kept) == {}
+    kept.do("ana", Donate(amount=500))
+    assert whats(kept) == {name: ["receipt"] for name in ("bo", "cy", "di")}
+
+
+def test_a_correction_waits_for_the_seller_and_changes_what_is_shown() -> None:
+    """Until it is confirmed the deal is as it was approved."""
+    kept = kept_market(**TABLES)
+    deal = kept.delivered("bo", "cy", "roast", 3)
+    approval = kept.do("cy", Approve(deal=deal))
+    kept.seal()
+    correction = kept.do("cy", Correct(entry=approval, deal=deal, units=2))
+    assert whats(kept) == {"bo": ["confirm"]}
+    assert READS["deals"](kept.look(), {})[0]["award"] == 36
+    kept.do("bo", Confirm(entry=correction))
+    assert whats(kept) == {}
+    (row,) = READS["deals"](kept.look(), {})
+    assert (row["award"], row["approved"], row["corrected"]) == (24, 2, True)
+
+
+def test_a_dispute_waits_for_its_panel() -> None:
+    """Once the panel is drawn, for those of it who have given no verdict."""
+    kept = kept_market(**TABLES)
+    deal = kept.delivered("bo", "cy", "roast", 3)
+    kept.do("cy", Reject(deal=deal))
+    kept.do("bo", Dispute(deal=deal))
+    assert whats(kept) == {}
+    kept.seal()
+    (judge,) = whats(kept)
+    assert judge in ("ana", "di")
+    (row,) = READS["deals"](kept.look(), {})
+    assert row["panel"] == [kept.people[judge].member.hex()]
+    assert (row["status"], row["award"], row["due_what"]) == ("disputed", None, "is decided by the verdicts so far")
+    kept.do(judge, Verdict(deal=deal, grade=50))
+    assert whats(kept) == {}
+    (row,) = READS["deals"](kept.look(), {})
+    assert (row["status"], row["award"]) == ("approved", 18)
+
+
+def test_a_proposal_waits_for_those_who_have_not_voted() -> None:
+    """Before it is sealed and after; with how the vote stands."""
+    kept = kept_market(**TABLES)
+    kept.words = {"note": "more \x07coffee"}
+    proposal = kept.do("bo", Propose(type="text"))
+    assert whats(kept) == {name: ["vote"] for name in kept.people}
+    kept.do("cy", Vote(proposal=proposal, choice="yes"))
+    kept.seal()
+    assert whats(kept) == {name: ["vote"] for name in ("ana", "bo", "di")}
+    kept.do("di", Vote(proposal=proposal, choice="no"))
+    (row,) = READS["proposals"](kept.look("cy"), {})
+    assert {key: row[key] for key in ("proposal", "type", "name", "status", "yes", "no", "abstain", "total")} == {
+        "proposal": proposal.hex(),
+        "type": "text",
+        "name": "bo",
+        "status": "open",
+        "yes": 1,
+        "no": 1,
+        "abstain": 0,
+        "total": 4,
+    }
+    assert (row["fraction"], row["quorum"], row["my_vote"], row["pending"]) == ("1/2", "1/2", "yes", True)
+    assert row["note"] == "more \\x07coffee"
+    assert first(kept, "ana")["deadline"] == row["end"]
