@@ -44,6 +44,7 @@ class Convict(Body, frozen=True, kw_only=True):
         return tuple(Proof(*check) for check in evidence.checks())
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: NOT_FOUND, ALREADY_DONE, tried in that order."""
         key = self._read().accused
         row = act.state.keys.get(key)
         if row is None or row.use not in ("node", "convicted"):
