@@ -18,6 +18,7 @@ from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.verdict import Verdict
 from tests.support.builders import DAY_MS, World
+from tests.support.governance import proposal, proposed, vote
 from tests.support.market import market
 
 WINDOW_MS = 5 * DAY_MS
@@ -312,3 +313,25 @@ def test_the_budget_of_a_later_period_is_not_touched(world: World) -> None:
     world.wait(WINDOW_MS)
     world.seal()
     assert [count.value for (_, _, who), count in world.view().counts.items() if not who] == [24]
+
+
+def test_a_complete_sale_decides_by_the_verdicts_so_far() -> None:
+    """Without any, what the buyer decided stands; a dispute of the last block has no panel yet."""
+    world = market(*OTHERS, **PANEL, sale={"currency": "EUR"})
+    judged, unjudged, reduced = disputed(world), disputed(world), disputed(world, grade=50)
+    world.do(panel(world, judged)[0], Verdict(deal=judged, grade=75))
+    sale = proposed(world, "ana", "sale", proceeds=1_000)
+    last = world.delivered("bo", "ana", "roast", 2)
+    world.do("ana", Reject(deal=last))
+    world.do("bo", Dispute(deal=last))
+    executed = vote(world, sale, **dict.fromkeys(world.people, "yes"))
+    assert proposal(world, sale).status == "passed"
+    ended = {deal: (row.status, row.paid) for deal, row in executed.closed.items()}
+    assert ended == {
+        judged: ("approved", 18),
+        unjudged: ("returned", 0),
+        reduced: ("approved", 12),
+        last: ("returned", 0),
+    }
+    assert not world.ledger.state.deals and not world.ledger.state.draws
+    assert world.refused("bo", Dispute(deal=last)) is Reason.SOLD
