@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tallystick.node.errors import HomeReason
 from tallystick.node.resolve import UnresolvedError, resolve_entry, resolve_member
-from tallystick.protocol.act import Posting
+from tallystick.protocol.act import POINT, Posting
 from tallystick.protocol.deal_rules import escrow_of
 from tallystick.protocol.pay import account_of
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tallystick.node.archive import OutcomeRow
     from tallystick.node.read_args import ExplainArgs
     from tallystick.node.view import View
+
+VOUCHER: Final = "VOUCHER-"
+MONEY_NOUNS: Final = ("capital", "donation", "payable", "paid")
 
 _is_posting: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})\.([0-9]{1,9})").fullmatch
 
@@ -40,7 +43,7 @@ class _Cause(NamedTuple):
 def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
     """`explain{id, commodity?}`: for a member every posting of its account, oldest first; they sum to the balance.
 
-    For a deal those of its escrow, which sum to what is still in it; for an entry all that it moved, as its receivers
+    In money a member has several accounts, and each sums to its own. For a deal those of its escrow, which sum to what is still in it; for an entry all that it moved, as its receivers
     see it. Only a single entry is explained before it is sealed. Raises UnresolvedError.
     """
     match = _is_posting(args.id.strip())
@@ -48,10 +51,10 @@ def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
         return [_one(view, *(int(part) for part in match.groups()))]
     member, entry_id = _meant(view, args.id)
     if member is not None:
-        return list(_of_account(view, member, account_of(member), args.commodity))
+        return list(_of_accounts(view, member, _accounts(member, args.commodity), args.commodity))
     entry = view.entry(entry_id)
     if entry is not None and entry.kind == "accept":
-        rows = list(_of_account(view, entry_id, escrow_of(entry_id), args.commodity))
+        rows = list(_of_accounts(view, entry_id, frozenset((escrow_of(entry_id),)), args.commodity))
         if rows:
             return rows
     return list(_of_entry(view, entry_id))
@@ -77,12 +80,20 @@ def _meant(view: View, text: str) -> tuple[bytes | None, bytes]:
         raise (refusal if refusal.candidates else error) from None
 
 
-def _of_account(view: View, owner: bytes, account: str, commodity: str) -> Iterator[dict[str, Any]]:
+def _accounts(member: bytes, commodity: str) -> frozenset[str]:
+    """The accounts of a member: one of points or goods, several of money, which say what the money was."""
+    if commodity == POINT or commodity.startswith(VOUCHER):
+        return frozenset((account_of(member),))
+    return frozenset(f"{noun}/{member.hex()}" for noun in MONEY_NOUNS)
+
+
+def _of_accounts(view: View, owner: bytes, accounts: frozenset[str], commodity: str) -> Iterator[dict[str, Any]]:
     for height, place, row in view.archive.outcomes_of(owner):
         cause = _cause(height, place, row)
         for number, posting in enumerate(_postings(row)):
-            if posting.commodity == commodity and account in (posting.source, posting.target):
-                yield _line(view, cause, number, posting, account)
+            if posting.commodity == commodity:
+                sides = (posting.source, posting.target)
+                yield from (_line(view, cause, number, posting, side) for side in sides if side in accounts)
 
 
 def _of_entry(view: View, entry_id: bytes) -> Iterator[dict[str, Any]]:

@@ -118,3 +118,16 @@ def test_a_proposal_waits_for_those_who_have_not_voted() -> None:
     assert (row["fraction"], row["quorum"], row["my_vote"], row["pending"]) == ("1/2", "1/2", "yes", True)
     assert row["note"] == "more \\x07coffee"
     assert first(kept, "ana")["deadline"] == row["end"]
+
+
+def test_money_is_explained_by_its_own_commodity() -> None:
+    """It has accounts of its own, and is no part of the points."""
+    kept = kept_market(**TABLES)
+    given = kept.do("bo", Donate(amount=500))
+    kept.do("ana", Receipt(entry=given))
+    kept.seal()
+    (line,) = READS["explain"](kept.look(), {"id": "bo", "commodity": "EUR"})
+    account = f"donation/{kept.people['bo'].member.hex()}"
+    assert (line["amount"], line["account"], line["counter_account"]) == (-500, account, "cash")
+    assert kept.ledger.state.balance("EUR", account) == -500
+    assert all(row["commodity"] == "POINT" for row in READS["explain"](kept.look(), {"id": "bo"}))
