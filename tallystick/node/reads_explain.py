@@ -43,8 +43,9 @@ class _Cause(NamedTuple):
 def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
     """`explain{id, commodity?}`: for a member every posting of its account, oldest first; they sum to the balance.
 
-    In money a member has several accounts, and each sums to its own. For a deal those of its escrow, which sum to what is still in it; for an entry all that it moved, as its receivers
-    see it. Only a single entry is explained before it is sealed. Raises UnresolvedError.
+    In money a member has several accounts, and each sums to its own. For a deal those of its escrow, which sum to what
+    is still in it; for an entry all that it moved, as its receivers see it. Only a single entry is explained before it
+    is sealed. Raises UnresolvedError.
     """
     match = _is_posting(args.id.strip())
     if match is not None:
