@@ -33,7 +33,7 @@ from tallystick.node.transport import (
     TransportEvent,
     Writable,
 )
-from tallystick.protocol.errors import BlockError
+from tallystick.protocol.errors import BlockError, DecodeError
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
@@ -224,7 +224,7 @@ class NodeCore:
             session.inbox.popleft()
             try:
                 self._on_message(session, message)
-            except (BlameError, BlockError) as error:
+            except (BlameError, BlockError, DecodeError) as error:
                 self.sync.hang_up(session.peer, str(error), blame=True)
                 self.sync.close(session.peer)
                 return
@@ -322,11 +322,12 @@ class NodeCore:
                 self.sync.hang_up(batch.peer, str(error), blame=True)
                 self.sync.close(batch.peer)
             return
-        self._take(taken, batch.peer)
+        self.take(taken, batch.peer)
         if session is not None and is_here:
             self._work(session)
 
-    def _take(self, taken: Taken, peer: PeerKey | None) -> None:
+    def take(self, taken: Taken, peer: PeerKey | None) -> None:
+        """Store and hand on what was added, and go on with what waited for it."""
         for entry, error in taken.refused:
             log.info("entry %s refused: %s", entry.id.hex()[:8], error)
         if taken.added:
@@ -360,25 +361,30 @@ class NodeCore:
 
     def _on_block(self, session: Session, message: m.Block) -> None:
         """A sealed block: what it needs is here, or is asked for."""
-        from tallystick.protocol.assembly import Missing, check_sealed
-        from tallystick.protocol.block import read_block_untrusted
-
-        if self.alarm:
-            return
-        block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids)
-        if block.header.height != self.ledger.head.height + 1:
-            return
-        if any(entry_id not in self.ledger.pool.entries for entry_id in block.entry_ids):
+        if not self.take_block(message):
             if session.blocks_with_entries:
                 session.blocks_asked = 0
                 raise BlameError("a block came without its entries")
             self.sync.ask_blocks(session, self.now, with_entries=True)
-            return
+
+    def take_block(self, message: m.Block) -> bool:
+        """Judge a sealed block and make it final here. False: some of its entries are not here.
+
+        One that is known, or does not come next, does nothing. Raises BlockError, DecodeError.
+        """
+        from tallystick.protocol.assembly import Missing, check_sealed
+        from tallystick.protocol.block import read_block_untrusted
+
+        if self.alarm:
+            return True
+        block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids)
+        if block.header.height != self.ledger.head.height + 1:
+            return True
         assembled = check_sealed(self.ledger, block)
         if isinstance(assembled, Missing):
-            self.sync.ask_blocks(session, self.now, with_entries=True)
-            return
+            return False
         self.seal(block, assembled)
+        return True
 
     def seal(self, block: Block, assembled: Assembled) -> None:
         """Make a block final: stored with all that follows from it, then told to everybody."""

@@ -62,6 +62,8 @@ class LocalLedger:
         desk = Desk(core)
         if op == "seal":
             return self._seal(now)
+        if op in ("bundle_in", "bundle_out"):
+            return self._bundle(op, args, key, now)
         answer = desk.do(op, args, key, now)
         self.settle(now)
         if isinstance(answer, dict) and answer.get("entry"):
@@ -75,6 +77,18 @@ class LocalLedger:
         """Let a sole sealer seal what waits."""
         core = self.core()
         core.sealer.alone(now, at_once=at_once)
+
+    def _bundle(self, op: str, args: Mapping[str, Any], key: SecretKey | None, now: int) -> Any:
+        from tallystick.node.bundle import read_bundle
+        from tallystick.node.bundle_file import open_bundle, two_core_judge, write_bundle_file
+
+        core = self.core()
+        if op == "bundle_out":
+            return write_bundle_file(core, args, now, key)
+        with open_bundle(args) as file, two_core_judge() as judge:
+            taken = read_bundle(core, file, now=now, judge=judge)
+        self.settle(now)
+        return taken.to_json() | {"height": core.ledger.head.height}
 
     def _seal(self, now: int) -> dict[str, Any]:
         height = self.core().ledger.head.height

@@ -273,16 +273,19 @@ class Sealer:
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
-    def receive(self, messages: Sequence[bytes], peer: PeerKey, now: int) -> None:
-        """Sealing messages from a peer. Raises BlameError for what no honest peer hands on."""
+    def receive(self, messages: Sequence[bytes], peer: PeerKey, now: int, *, fresh: bool = True) -> None:
+        """Sealing messages from a peer; not `fresh` ones come from a file and prove nobody's presence.
+
+        Raises BlameError for what no honest peer hands on.
+        """
         self._source = peer
         try:
             for data in messages:
-                self._receive(data, peer, now)
+                self._receive(data, peer, now, fresh=fresh)
         finally:
             self._source = None
 
-    def _receive(self, data: bytes, peer: PeerKey, now: int) -> None:
+    def _receive(self, data: bytes, peer: PeerKey, now: int, *, fresh: bool) -> None:
         digest = tagged_hash("seen", data)
         if digest in self._seen:
             return
@@ -305,7 +308,7 @@ class Sealer:
         if not all(is_valid(*check) for check in message.checks()):
             raise BlameError("a sealing message's signature does not hold")
         self._seen.add(digest)
-        self._take(data, height, now, fresh=True)
+        self._take(data, height, now, fresh=fresh)
 
     def _take(self, data: bytes, height: Height, now: int, *, fresh: bool) -> None:
         message = read_sealing_untrusted(data)

@@ -22,6 +22,8 @@ from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid, self_test
 from tallystick.node import knock
 from tallystick.node.archive import Archive
+from tallystick.node.bundle import Taken, taking
+from tallystick.node.bundle_file import open_bundle, write_bundle_file
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.dialer import Dialer
@@ -427,6 +429,25 @@ class Node:
         address = args.get("address")
         return await self.sync(None if address is None else str(address))
 
+    async def _op_bundle_out(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        return write_bundle_file(self.core, args, now_ms(), key)
+
+    async def _op_bundle_in(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        if self.read_only is not None:
+            raise self.read_only
+        taken = Taken()
+        try:
+            with open_bundle(args) as file:
+                for _ in taking(self.core, file, taken, now=now_ms(), judge=_judge):
+                    self.perform(self.core.effects())
+                    # Peers are served meanwhile.
+                    await trio.lowlevel.checkpoint()
+        except StoreError as error:
+            self._disk_failed(error)
+            raise
+        self.feed(Wake())
+        return taken.to_json() | {"height": self.core.ledger.head.height}
+
     async def _op_stop(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
         self.stopping.set()
         return {"stopping": True}
@@ -448,6 +469,8 @@ _OWN: Final = {
     "seal": Node._op_seal,
     "sync": Node._op_sync,
     "stop": Node._op_stop,
+    "bundle_out": Node._op_bundle_out,
+    "bundle_in": Node._op_bundle_in,
     "unlock": Node._op_unlock,
     "lock": Node._op_lock,
 }

@@ -102,12 +102,13 @@ def check_sealed(ledger: Ledger, block: Block, *, verified: bool = False) -> Ass
 
     Raises BlockError: what `block_checks` raises, BAD_SIGNATURE, not-in-order, BAD_BODY.
     """
-    for check in block_checks(ledger, block):
-        if not verified and not is_valid(check.key, check.message, check.signature):
-            raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
+    # The entries come first: who seals block 1 is known from the founding entry alone.
     missing = tuple(entry_id for entry_id in block.entry_ids if entry_id not in ledger.pool.entries)
     if missing:
         return Missing(entry_ids=missing)
+    for check in block_checks(ledger, block):
+        if not verified and not is_valid(check.key, check.message, check.signature):
+            raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
     header = block.header
     taken = ledger.in_order([ledger.pool.entries[entry_id].entry for entry_id in block.entry_ids], header.time)
     if not taken and not ledger.due_by(header.time):

@@ -1,0 +1,315 @@
+"""Bundles: a file that carries whatever one node has and another may lack.
+
+    TALLYB1\\n
+    header   [version, ledger, "delta" | "full", base, created, device, [blocks, entries, messages]]
+    frames   ENTRIES (parents first), BLOCK, SEALING: those of the sync protocol, uvarint length + canonical array
+    trailer  ["end", sha-256 of all before it, signature of the device or nil]
+
+Since sealing messages are inside, a block can be sealed by passing a stick around. Reading feeds the frames through the
+ordinary way in: it may be repeated, goes on where it stopped, and takes from a damaged file what is sound before the
+damage. Nothing in a bundle is a path or a name of a file.
+
+Source: docs/spec/bundles.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
+from tallystick.node import messages as m
+from tallystick.node.effects import Check, Verified, Verify
+from tallystick.node.errors import ExitCode, NodeError
+from tallystick.node.intake import Batch, BlameError
+from tallystick.node.messages import MessageError, Reader
+from tallystick.node.net_framing import FrameReader, FramingError, encode_frame
+from tallystick.node.sync import entry_wire, in_frames, in_parts
+from tallystick.protocol import codec
+from tallystick.protocol.errors import BlockError, DecodeError
+
+if TYPE_CHECKING:
+    from tallystick.crypto.keys import SecretKey
+    from tallystick.node.core import NodeCore
+    from tallystick.protocol.entry import Entry
+
+MAGIC: Final = b"TALLYB1\n"
+VERSION: Final = 1
+#: Who hands over what is in a bundle, for limits that count by peer.
+STICK: Final = bytes(32)
+READ_BYTES: Final = 256 * 1024
+_TRAILER: Final = "end"
+_TRAILER_BYTES_MAX: Final = 256
+
+Judge = Callable[[list[Check]], list[bool]]
+
+
+class BundleError(NodeError):
+    """A file that is no bundle, a damaged one, or one of another ledger."""
+
+
+def damaged(detail: str, reason: str = "bundle-damaged") -> BundleError:
+    return BundleError(
+        f"the bundle is damaged: {detail}",
+        reason=reason,
+        exit_code=ExitCode.DAMAGED,
+        hint="what was sound before the damage has been taken; copy the file again for the rest",
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Taken:
+    """What reading a bundle brought."""
+
+    blocks: int = 0
+    entries: int = 0
+    known: int = 0
+    """Entries that were here already."""
+    refused: int = 0
+    messages: int = 0
+    damage: str = ""
+    gap: str = ""
+    """What lies between this ledger and the bundle, in words."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "blocks": self.blocks,
+            "entries": self.entries,
+            "known": self.known,
+            "refused": self.refused,
+            "messages": self.messages,
+            "damage": self.damage or None,
+            "gap": self.gap or None,
+        }
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_bundle(core: NodeCore, file: BinaryIO, *, base: int, now: int, key: SecretKey | None) -> dict[str, int]:
+    """Write everything after block `base`: 0 for all. Returns what was written, by noun. Raises OSError, StoreError."""
+    ledger, archive = core.ledger, core.archive
+    pending = sorted(ledger.pool.entries.values(), key=lambda row: (row.level, row.moment, row.entry.id))
+    sealing = core.sealer.messages()
+    heights = range(base + 1, ledger.head.height + 1)
+    counts = {"blocks": len(heights), "entries": 0, "messages": len(sealing)}
+    hasher = sha256()
+
+    def put(data: bytes) -> None:
+        hasher.update(data)
+        file.write(data)
+
+    kind = "delta" if base else "full"
+    put(MAGIC)
+    rows = [archive.block(height) for height in heights]
+    total = sum(len(row.entry_ids) for row in rows if row is not None) + len(pending)
+    head = [VERSION, ledger.id, kind, base, now, core.device, [len(heights), total, len(sealing)]]
+    put(encode_frame(codec.encode(head)))  # type: ignore[arg-type]
+    for row in rows:
+        if row is None:
+            raise damaged("a block is missing in the store", "store-damaged")
+        entries = [entry for entry_id in row.entry_ids if (entry := archive.entry(entry_id)) is not None]
+        counts["entries"] += len(entries)
+        for frame in _entry_frames(entries):
+            put(frame)
+        for data in m.frames_of(m.Block(row.header, row.certificate, row.readys, row.entry_ids)):
+            put(encode_frame(data))
+    counts["entries"] += len(pending)
+    for frame in _entry_frames([row.entry for row in pending] + core.loose):
+        put(frame)
+    for part in in_parts(sealing):
+        for data in m.frames_of(m.Sealing(part)):
+            put(encode_frame(data))
+    digest = hasher.digest()
+    signature = None if key is None else key.sign(_signed(ledger.id, digest))
+    file.write(encode_frame(codec.encode([_TRAILER, digest, signature])))
+    return counts
+
+
+def _entry_frames(entries: list[Entry]) -> Iterator[bytes]:
+    for part in in_frames(entries):
+        yield encode_frame(m.encode_message(m.Entries([entry_wire(entry) for entry in part])))
+
+
+def _signed(ledger: bytes, digest: bytes) -> bytes:
+    return signed_bytes(SignType.BUNDLE, ledger, codec.encode([digest]))
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def ledger_of(file: BinaryIO) -> bytes:
+    """Whose ledger a bundle is of; the file is read from its beginning. Raises BundleError."""
+    frames = _frames(_chunks(file))
+    return bytes(_read_header(next(frames, b""))[1])
+
+
+def read_bundle(core: NodeCore, file: BinaryIO, *, now: int, judge: Judge) -> Taken:
+    """Take in whatever a bundle has, at one go; see `taking`."""
+    taken = Taken()
+    for _ in taking(core, file, taken, now=now, judge=judge):
+        core.effects()
+    return taken
+
+
+def taking(core: NodeCore, file: BinaryIO, taken: Taken, *, now: int, judge: Judge) -> Iterator[int]:
+    """Take in whatever a bundle has, frame by frame; gives the bytes read so far.
+
+    What `core.effects` wants done in between is the caller's business. Damage ends the reading and is told in `taken`;
+    nothing is taken back.
+
+    Raises BundleError where it is no bundle, or one of another ledger: then nothing was taken. Raises StoreError.
+    """
+    core.now = now
+    frames = _frames(_chunks(file))
+    first = next(frames, b"")
+    header = _read_header(first)
+    if header[1] != core.ledger.id:
+        raise BundleError(
+            f"the bundle is of another ledger ({bytes(header[1]).hex()[:8]})",
+            reason="bundle-foreign",
+            exit_code=ExitCode.UNTRUSTED,
+            hint="`--ledger` chooses among the ledgers here",
+        )
+    base, height = header[3], core.ledger.head.height
+    if base > height:
+        taken.gap = f"it begins after block {base}, and this ledger ends at {height}: ask for one since {height}"
+    yield from _Taking(core, judge, taken, now, first, bytes(header[5])).run(frames)
+    core.sealer.poke(now)
+    yield file.tell()
+
+
+class _Taking:
+    """The way of one bundle into a core."""
+
+    def __init__(
+        self, core: NodeCore, judge: Judge, taken: Taken, now: int, header_frame: bytes, device: bytes
+    ) -> None:
+        self._core = core
+        self._judge = judge
+        self._taken = taken
+        self._now = now
+        self._device = device
+        self._reader = Reader()
+        # Of what was read, written again: frames have one form only.
+        self._hasher = sha256(MAGIC + encode_frame(header_frame))
+        self._bytes = 0
+
+    def run(self, frames: Iterator[bytes]) -> Iterator[int]:
+        ended = False
+        try:
+            for frame in frames:
+                self._bytes += len(frame)
+                if ended:
+                    raise BlameError("something follows its end")
+                if (trailer := _read_trailer(frame)) is not None:
+                    ended = True
+                    self._check_trailer(*trailer)
+                    continue
+                self._hasher.update(encode_frame(frame))
+                message = self._reader.read(frame)
+                if message is not None:
+                    self._take(message)
+                yield self._bytes
+        except (FramingError, MessageError, BlameError, BlockError, DecodeError) as error:
+            self._taken.damage = str(error)
+            return
+        if not ended:
+            self._taken.damage = "it ends too early"
+
+    def _check_trailer(self, digest: bytes, signature: bytes | None) -> None:
+        if digest != self._hasher.digest():
+            raise BlameError("its bytes are not those that were written")
+        if signature is not None and not is_valid(self._device, _signed(self._core.ledger.id, digest), signature):
+            raise BlameError("its signature does not hold")
+
+    def _take(self, message: m.Message) -> None:
+        core = self._core
+        match message:
+            case m.Entries():
+                batch, _ = core.intake.open(message.entries, STICK, self._now, asked=True)
+                self._taken.known += len(message.entries) - len(batch.entries)
+                self._close(batch)
+            case m.Block():
+                before = core.ledger.head.height
+                if not core.take_block(message):
+                    raise BlameError("a block comes without its entries")
+                self._taken.blocks += core.ledger.head.height - before
+            case m.Sealing():
+                core.sealer.receive(message.messages, STICK, self._now, fresh=False)
+                self._taken.messages += len(message.messages)
+            case _:
+                raise BlameError("a message that has no place in a bundle")
+
+    def _close(self, batch: Batch) -> None:
+        core = self._core
+        if not batch.entries:
+            return
+        result = core.intake.close(batch, self._judge(batch.checks), self._now)
+        self._taken.entries += len(result.added)
+        self._taken.refused += len(result.refused)
+        core.take(result, None)
+        # What waited for these entries is judged here and now: the next frame may build on it.
+        left = []
+        waiting = core.effects()
+        while waiting:
+            effect = waiting.pop(0)
+            if isinstance(effect, Verify):
+                pending = len(core.ledger.pool)
+                waiting += core.handle(Verified(effect.job, self._judge(effect.checks)), self._now)
+                self._taken.entries += max(0, len(core.ledger.pool) - pending)
+            else:
+                left.append(effect)
+        core.out += left
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise BundleError(
+            "this is no bundle", reason="not-a-bundle", exit_code=ExitCode.UNTRUSTED, hint="bundles end in .tally"
+        )
+    while data := file.read(READ_BYTES):
+        yield data
+
+
+def _frames(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    reader = FrameReader()
+    for chunk in chunks:
+        for item in reader.feed(chunk):
+            if not isinstance(item, bytes):
+                raise FramingError("an empty frame")
+            yield item
+    if not reader.is_empty:
+        raise FramingError("it ends in the middle of a frame")
+
+
+def _read_header(frame: bytes) -> list[Any]:
+    try:
+        value = codec.decode(frame, size_max=1024) if frame else None
+    except DecodeError as error:
+        raise damaged(f"its header is not readable ({error})") from None
+    match value:
+        case [int(version), bytes(ledger), "delta" | "full", int(), int(), bytes(), list()] if len(ledger) == 32:
+            if version != VERSION:
+                raise BundleError(
+                    "a newer program wrote this bundle", reason="bundle-too-new", exit_code=ExitCode.UNTRUSTED
+                )
+            return list(value)
+    raise damaged("its header is not that of a bundle")
+
+
+def _read_trailer(frame: bytes) -> tuple[bytes, bytes | None] | None:
+    if len(frame) > _TRAILER_BYTES_MAX:
+        return None
+    try:
+        value = codec.decode(frame, size_max=_TRAILER_BYTES_MAX)
+    except DecodeError:
+        return None
+    match value:
+        case ["end", bytes(digest), None]:
+            return digest, None
+        case ["end", bytes(digest), bytes(signature)]:
+            return digest, signature
+    return None
