@@ -21,12 +21,16 @@ from tallystick.node.net_address import read_address_untrusted
 from tallystick.node.transport import DialError
 from tallystick.protocol import codec
 from tallystick.protocol.errors import DecodeError
+from tallystick.protocol.limits import TIME_MS_MAX
 
 PREFIX: Final = "tally"
 VERSION: Final = 1
 ADDRESSES_MAX: Final = 8
+ADDRESS_LENGTH_MAX: Final = 256
 SIZE_BYTES_MAX: Final = 4096
 _STANDINGS: Final = ("partner", "contributor", "observer")
+_AROUND: Final = " \t\r\n\"'`()[]<>\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb.,;:"
+"""What people and programs put before and after a quoted text; none of it can be part of a ticket."""
 
 
 class TicketError(NodeError):
@@ -62,7 +66,8 @@ class Ticket:
 
 
 def to_text(ticket: Ticket) -> str:
-    """The ticket as a text. Of more than 8 addresses the first are taken."""
+    """The ticket as a text, with the first 8 addresses of at most 256 characters."""
+    addresses = [address for address in ticket.addresses if len(address) <= ADDRESS_LENGTH_MAX]
     data = codec.encode(
         [
             VERSION,
@@ -70,7 +75,7 @@ def to_text(ticket: Ticket) -> str:
             ticket.invite,
             ticket.charter,
             list(ticket.anchor),
-            list(ticket.addresses[:ADDRESSES_MAX]),
+            addresses[:ADDRESSES_MAX],
             ticket.secret,
             ticket.standing,
             ticket.expires,
@@ -80,12 +85,12 @@ def to_text(ticket: Ticket) -> str:
 
 
 def read_ticket_untrusted(text: str) -> Ticket:
-    """Read what somebody pasted. Blanks, line breaks and signs of quoting are forgiven.
+    """Read what somebody pasted. Blanks, line breaks, and signs of quoting on the lines or around it are forgiven.
 
     Raises TicketError: ticket-damaged with what is wrong, ticket-too-new.
     """
     try:
-        prefix, data = bech32m.decode(text)
+        prefix, data = bech32m.decode(text.strip(_AROUND))
     except TextError as error:
         raise TicketError(error.detail or str(error.reason)) from None
     if prefix != PREFIX:
@@ -93,7 +98,7 @@ def read_ticket_untrusted(text: str) -> Ticket:
     try:
         value = codec.decode(data, size_max=SIZE_BYTES_MAX)
     except DecodeError as error:
-        raise TicketError(str(error)) from None
+        raise TicketError(f"its content is not that of a ticket ({error})") from None
     if isinstance(value, list) and value and type(value[0]) is int and value[0] > VERSION:
         raise TicketError("a newer program made it: update this one", reason="ticket-too-new")
     ticket = _read(value)
@@ -107,20 +112,22 @@ def read_ticket_untrusted(text: str) -> Ticket:
     return ticket
 
 
-def _read(value: object) -> Ticket | None:
+def _read(value: Any) -> Ticket | None:
     match value:
         case [
-            int(version),
+            version,
             bytes(ledger),
             bytes(invite),
             bytes(charter),
-            [int(height), bytes(block_id)],
+            [height, bytes(block_id)],
             list(addresses),
             bytes(secret),
             str(standing),
-            int(expires),
-        ] if version == VERSION and all(len(each) == 32 for each in (ledger, invite, charter, block_id, secret)):
-            if standing not in _STANDINGS or height < 0 or expires < 0 or not _are_addresses(addresses):
+            expires,
+        ] if all(len(each) == 32 for each in (ledger, invite, charter, block_id, secret)):
+            if type(version) is not int or version != VERSION or not _is_whole(height) or not _is_whole(expires):
+                return None
+            if standing not in _STANDINGS or not _are_addresses(addresses):
                 return None
             return Ticket(
                 ledger=ledger,
@@ -136,4 +143,9 @@ def _read(value: object) -> Ticket | None:
 
 
 def _are_addresses(rows: list[Any]) -> bool:
-    return len(rows) <= ADDRESSES_MAX and all(isinstance(row, str) and len(row) <= 256 for row in rows)
+    return len(rows) <= ADDRESSES_MAX and all(isinstance(row, str) and len(row) <= ADDRESS_LENGTH_MAX for row in rows)
+
+
+def _is_whole(value: Any) -> bool:
+    # A truth value is an int to Python, and two tickets would say the same.
+    return type(value) is int and 0 <= value <= TIME_MS_MAX
