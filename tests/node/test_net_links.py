@@ -1,0 +1,169 @@
+"""Which of two connections is kept, and who gets one: the table of links without a network."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from tallystick.crypto.keys import SecretKey
+from tallystick.node.net_line import TcpLine
+from tallystick.node.net_links import SAME_TIME_S, Link, LinkRefusedError, Links
+from tallystick.node.transport import PeerKey, TransportLimits
+
+LOW, MIDDLE, HIGH = sorted(SecretKey.from_seed(bytes([number]) * 32).public for number in range(3))
+LIMITS = TransportLimits(connections_max=4, strangers_max=2)
+
+
+class DeadLine:
+    """A line of which only the cutting is of interest."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+
+class Table:
+    """A table of links that notes what is dropped."""
+
+    def __init__(self, own: PeerKey = MIDDLE) -> None:
+        self.dropped: list[tuple[Link, str]] = []
+        self.links = Links(own=own, limits=LIMITS, dropped=lambda link, reason: self.dropped.append((link, reason)))
+
+    def arrive(self, peer: PeerKey, *, outbound: bool = False, admitted: bool = True) -> Link:
+        line: TcpLine = DeadLine()  # type: ignore[assignment]
+        link = Link(peer=peer, line=line, outbound=outbound, admitted=admitted)
+        self.links.arrive(link)
+        return link
+
+
+@pytest.fixture
+def clock() -> trio.testing.MockClock:
+    return trio.testing.MockClock()
+
+
+def run(check: object, clock: trio.testing.MockClock) -> None:
+    async def main() -> None:
+        assert callable(check)
+        check()
+        await trio.lowlevel.checkpoint()
+
+    trio.run(main, clock=clock)
+
+
+@pytest.mark.parametrize("outbound", [True, False])
+def test_second_connection_the_same_way_replaces_the_first(clock: trio.testing.MockClock, outbound: bool) -> None:
+    """Who dials again has lost the old one, however young it is."""
+
+    def check() -> None:
+        table = Table()
+        first = table.arrive(HIGH, outbound=outbound)
+        second = table.arrive(HIGH, outbound=outbound)
+        assert table.links.get(HIGH) is second
+        assert first.dropped and first.line.is_cut  # type: ignore[attr-defined]
+        assert table.dropped == [(first, "replaced by a newer connection")]
+
+    run(check, clock)
+
+
+@pytest.mark.parametrize("peer", [LOW, HIGH])
+@pytest.mark.parametrize("outbound_first", [True, False])
+def test_of_two_simultaneous_dials_the_lower_key_is_kept(
+    clock: trio.testing.MockClock, peer: PeerKey, outbound_first: bool
+) -> None:
+    """Both sides keep the connection that the lower key dialled, in whatever order they see them."""
+
+    def check() -> None:
+        table = Table()
+        first = table.arrive(peer, outbound=outbound_first)
+        if (MIDDLE if outbound_first else peer) == min(MIDDLE, peer):
+            with pytest.raises(LinkRefusedError, match="simultaneous"):
+                table.arrive(peer, outbound=not outbound_first)
+            assert table.links.get(peer) is first and not first.dropped
+        else:
+            second = table.arrive(peer, outbound=not outbound_first)
+            assert table.links.get(peer) is second and first.dropped
+        assert len(table.links) == 1
+
+    run(check, clock)
+
+
+@pytest.mark.parametrize("outbound_first", [True, False])
+def test_later_dial_of_the_other_side_replaces(clock: trio.testing.MockClock, outbound_first: bool) -> None:
+    """A dial long after is no coincidence: the other side has lost the old connection."""
+
+    def check() -> None:
+        table = Table(own=LOW if outbound_first else HIGH)
+        first = table.arrive(MIDDLE, outbound=outbound_first)
+        clock.jump(SAME_TIME_S + 1)
+        second = table.arrive(MIDDLE, outbound=not outbound_first)
+        assert first.dropped and table.links.get(MIDDLE) is second
+
+    run(check, clock)
+
+
+def test_we_are_no_peer_of_ours(clock: trio.testing.MockClock) -> None:
+    """Our own key on the other side means that we dialled ourselves."""
+
+    def check() -> None:
+        with pytest.raises(LinkRefusedError, match="ourselves"):
+            Table().arrive(MIDDLE)
+
+    run(check, clock)
+
+
+def test_places_are_counted(clock: trio.testing.MockClock) -> None:
+    """Strangers have their own few places, everybody together has so many, and leaving frees a place."""
+
+    def check() -> None:
+        table = Table()
+        keys = [SecretKey.from_seed(bytes([number + 10]) * 32).public for number in range(6)]
+        strangers = [table.arrive(key, admitted=False) for key in keys[:2]]
+        with pytest.raises(LinkRefusedError, match="strangers"):
+            table.arrive(keys[2], admitted=False)
+        assert table.arrive(keys[0], admitted=False) is not strangers[0]
+        table.arrive(keys[2], admitted=False, outbound=True)
+        table.arrive(keys[3])
+        with pytest.raises(LinkRefusedError, match="connections"):
+            table.arrive(keys[4])
+        assert table.links.refused == 2
+        strangers[1].drop("it leaves")
+        table.arrive(keys[4])
+        assert len(table.links) == 4
+
+    run(check, clock)
+
+
+def test_link_is_dropped_once(clock: trio.testing.MockClock) -> None:
+    """The first reason counts; a link that was replaced takes nobody else's place with it."""
+
+    def check() -> None:
+        table = Table()
+        first = table.arrive(HIGH)
+        second = table.arrive(HIGH)
+        first.drop("again")
+        assert table.links.get(HIGH) is second
+        second.drop("one")
+        second.drop("two")
+        assert table.links.get(HIGH) is None
+        assert [reason for _, reason in table.dropped] == ["replaced by a newer connection", "one"]
+        assert second.settled.is_set() and second.gone.is_set()
+
+    run(check, clock)
+
+
+def test_link_that_was_refused_tells_nobody(clock: trio.testing.MockClock) -> None:
+    """Only links that were taken in are reported."""
+
+    def check() -> None:
+        table = Table()
+        line: TcpLine = DeadLine()  # type: ignore[assignment]
+        link = Link(peer=MIDDLE, line=line, outbound=False, admitted=True)
+        with pytest.raises(LinkRefusedError):
+            table.links.arrive(link)
+        link.drop("refused")
+        assert table.dropped == []
+
+    run(check, clock)
