@@ -94,8 +94,6 @@ def test_tickets_round_trip(ticket: Ticket) -> None:
 def test_the_text_is_fixed() -> None:
     """Byte for byte: what is sent today is read by every later version."""
     assert packed(*FIELDS) == TEXT
-    assert (
-        TEXT
     assert TEXT == (
         "tally1nyquggqpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpq8zzqqszqgpqyqszqgpqyqszqgpqyqszqgpqyq"
         "szqgpqyqszqgpqyqszcssqxqcrqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqujqlzzqpqyqszqgpqyqszqgpqyqs"
@@ -103,7 +101,6 @@ def test_the_text_is_fixed() -> None:
         "thdejkvm6vwf34vjrzvfhxvdt5f3axymms24jrxjenvfryzm62wpqnwk22vaxr2uzkm9tj7erwwv6z7ctwvyhx27rpd4cxcefwda"
         "exwtm5vdcz7dpsxqcj7upjwqhnzvjyxd9k7m6h299nzamwv4nx7nrjvdtyscnzdenr2azv0f3x7uz4vse5kvmzgeqk7jnsgym4jj"
         "n8fs6hq4kyyqzs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zstfmsv9e8gmn9wt8sqqqpnjntrhqqd6k4ja"
-    )
     )
 
 
