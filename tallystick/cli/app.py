@@ -66,7 +66,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "seal": "network",
         "erase": "care",
     },
-    "Network": {"node": "network", "peers": "read", "sync": "network"},
+    "Network": {"node": "network", "peers": "read", "sync": "network", "bundle": "bundle"},
     "Care": {"verify": "care", "doctor": "care", "unlock": "start", "lock": "start"},
 }
 

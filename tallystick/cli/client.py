@@ -75,6 +75,13 @@ class Client:
             lambda: self._here(op, args, None),
         )
 
+    def with_key(self, op: str, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+        """Do something with the key if it is at hand, and without where it is not. Raises NodeError."""
+        return self._somewhere(
+            lambda stream: self._ask(stream, "POST", op, args, key),
+            lambda: self._here(op, args, key),
+        )
+
     def ask_node(
         self,
         op: str,

@@ -359,7 +359,10 @@ class Archive:
         else:
             row = _read_head(data)
             state = State()
-            state.load(self.state_rows())
+            try:
+                state.load(self.state_rows())
+            except (msgspec.MsgspecError, KeyError, ValueError) as error:
+                raise StoreError(f"the stored state cannot be read: {error}") from error
             log = CompactRange.from_value(msgspec.msgpack.decode(row.log))
             head = Head(row.height, row.block_id, row.time, row.state_root)
             ledger = Ledger(ledger_id, self, head=head, state=state, log=log)

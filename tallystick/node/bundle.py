@@ -176,9 +176,10 @@ def taking(core: NodeCore, file: BinaryIO, taken: Taken, *, now: int, judge: Jud
     base, height = header[3], core.ledger.head.height
     if base > height:
         taken.gap = f"it begins after block {base}, and this ledger ends at {height}: ask for one since {height}"
-    yield from _Taking(core, judge, taken, now, first, bytes(header[5])).run(frames)
+    way = _Taking(core, judge, taken, now, first, bytes(header[5]))
+    yield from way.run(frames)
     core.sealer.poke(now)
-    yield file.tell()
+    yield way.bytes
 
 
 class _Taking:
@@ -195,13 +196,13 @@ class _Taking:
         self._reader = Reader()
         # Of what was read, written again: frames have one form only.
         self._hasher = sha256(MAGIC + encode_frame(header_frame))
-        self._bytes = 0
+        self.bytes = 0
 
     def run(self, frames: Iterator[bytes]) -> Iterator[int]:
         ended = False
         try:
             for frame in frames:
-                self._bytes += len(frame)
+                self.bytes += len(frame)
                 if ended:
                     raise BlameError("something follows its end")
                 if (trailer := _read_trailer(frame)) is not None:
@@ -212,7 +213,7 @@ class _Taking:
                 message = self._reader.read(frame)
                 if message is not None:
                     self._take(message)
-                yield self._bytes
+                yield self.bytes
         except (FramingError, MessageError, BlameError, BlockError, DecodeError) as error:
             self._taken.damage = str(error)
             return

@@ -77,26 +77,27 @@ def open_bundle(args: Mapping[str, Any]) -> Iterator[BinaryIO]:
     """The bundle of `bundle in`: args are path, passphrase. Raises ArgumentError, BundleError."""
     path = _path(args)
     try:
-        with path.open("rb") as file:
-            if file.read(len(SEALED_MAGIC)) != SEALED_MAGIC:
-                file.seek(0)
-                yield file
-                return
-            passphrase = args.get("passphrase")
-            if not passphrase:
-                raise BundleError(
-                    "this bundle is sealed by a passphrase",
-                    reason="passphrase-needed",
-                    exit_code=ExitCode.LOCKED,
-                    hint="--passphrase-file FILE",
-                )
-            yield io.BufferedReader(_Opening(file, str(passphrase)), CHUNK_BYTES)
+        opened = path.open("rb")
     except FileNotFoundError as error:
         raise BundleError(f"{path} does not exist", reason="file-not-found", exit_code=ExitCode.NOT_FOUND) from error
     except OSError as error:
         raise BundleError(
             f"{path}: {error.strerror or error}", reason="file-unreadable", exit_code=ExitCode.DAMAGED
         ) from error
+    with opened as file:
+        if file.read(len(SEALED_MAGIC)) != SEALED_MAGIC:
+            file.seek(0)
+            yield file
+            return
+        passphrase = args.get("passphrase")
+        if not passphrase:
+            raise BundleError(
+                "this bundle is sealed by a passphrase",
+                reason="passphrase-needed",
+                exit_code=ExitCode.LOCKED,
+                hint="--passphrase-file FILE",
+            )
+        yield io.BufferedReader(_Opening(file, str(passphrase)), CHUNK_BYTES)
 
 
 @contextmanager

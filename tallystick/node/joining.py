@@ -9,10 +9,10 @@ Source: docs/spec/membership.md#join
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, signed_bytes
@@ -22,10 +22,12 @@ from tallystick.node.identity import read_identity, read_node_secret
 from tallystick.node.transport import DialError, DialReason
 from tallystick.protocol import codec
 from tallystick.protocol.entry import Entry, encode_annex, make_entry
+from tallystick.protocol.errors import EntryError
 from tallystick.protocol.kinds.join import Join, grant_message
 from tallystick.protocol.limits import SALT_SIZE_BYTES
 
 if TYPE_CHECKING:
+    from tallystick.node.core import NodeCore
     from tallystick.node.home import Home
     from tallystick.node.ticket import Ticket
     from tallystick.protocol.charter import Charter
@@ -162,3 +164,70 @@ async def knocking(home: Home, addresses: Sequence[str]) -> AsyncIterator[Reques
 
     async with transport.running():
         yield request
+
+
+@contextmanager
+def unpacking(home: Home, ticket: Ticket, source: Mapping[str, Any], now: int) -> Iterator[Unpacked]:
+    """Read a full bundle instead of asking a node; `source` is what `bundle in` takes.
+
+    The store is made, and goes again unless `Unpacked.agree` was called. Raises BundleError, HomeError, StoreError.
+    """
+    from tallystick.node.archive import Archive, JoinRow
+    from tallystick.node.bundle import BundleError, ledger_of, read_bundle
+    from tallystick.node.bundle_file import open_bundle, two_core_judge
+    from tallystick.node.local import LocalLedger
+
+    with open_bundle(source) as file:
+        if ledger_of(file) != ticket.ledger:
+            raise BundleError(
+                "the bundle is of another ledger than the ticket",
+                reason="bundle-foreign",
+                exit_code=ExitCode.UNTRUSTED,
+            )
+    store = home.create_store(ticket.ledger)
+    unpacked = None
+    try:
+        archive = Archive(store)
+        archive.begin(ticket.ledger, join=JoinRow(ticket.charter, ticket.anchor, list(ticket.addresses)))
+        core = LocalLedger(home, ticket.ledger, archive, now).core()
+        with open_bundle(source) as file, two_core_judge() as judge:
+            taken = read_bundle(core, file, now=now, judge=judge)
+        if not core.ledger.head.height or core.archive.block_id(ticket.anchor[0]) != ticket.anchor[1]:
+            raise BundleError(
+                "the bundle does not hold the whole ledger up to the invitation"
+                + (f": {taken.damage}" if taken.damage else ""),
+                reason="bundle-incomplete",
+                exit_code=ExitCode.UNTRUSTED,
+                hint="ask for one made with `tally bundle out FILE --full` after the invitation",
+            )
+        unpacked = Unpacked(core, Joining(home, ticket, core.ledger.charter))
+        yield unpacked
+    finally:
+        store.close()
+        if unpacked is None or not unpacked.agreed:
+            home.drop_ledger(ticket.ledger)
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """A ledger that came in a file, before its newcomer has agreed."""
+
+    core: NodeCore
+    joining: Joining
+    agreed: bool = False
+
+    def agree(self, key: SecretKey, now: int) -> Entry:
+        """Sign the join and keep it; it has to be carried to a partner. Raises InvitationError, StoreError."""
+        entry = self.joining.entry(key, now)
+        try:
+            body = self.core.intake.judge(entry)
+            result = self.core.ledger.try_out(entry, body, now)
+        except EntryError as error:
+            raise knock.InvitationError(f"the invitation cannot be used: {error}", reason=str(error.reason)) from error
+        if result.reason is not None:
+            raise knock.InvitationError(
+                f"the invitation cannot be used: {result.reason}", reason=str(result.reason), hint="ask for a new one"
+            )
+        self.core.submit(entry, now)
+        self.agreed = True
+        return entry

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
 from tallystick.cli.client import now_ms
-from tallystick.cli.command import argument, command
+from tallystick.cli.command import argument, command, option
+from tallystick.cli.commands.bundle import bundle_args
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
+    from tallystick.node.home import Home
     from tallystick.node.joining import Joining
+    from tallystick.node.ticket import Ticket
 
 
-def _join(options: Options, ticket: str) -> int:
+def _join(options: Options, ticket: str, bundle: str | None, passphrase_file: str | None) -> int:
     from tallystick.node.identity import read_identity
     from tallystick.node.joining import check_can_join
     from tallystick.node.ticket import read_ticket_untrusted
@@ -23,6 +26,8 @@ def _join(options: Options, ticket: str) -> int:
     read = read_ticket_untrusted(ticket)
     home = open_home(options)
     check_can_join(home, read, now_ms())
+    if bundle is not None:
+        return _join_from_bundle(options, home, read, bundle_args(options, bundle, passphrase_file))
     # From here on others are asked, which needs what is slow to import.
     from tallystick.cli.run_node import agree, read_terms
 
@@ -37,6 +42,26 @@ def _join(options: Options, ticket: str) -> int:
     ask.confirm(options, f"Join {clean(charter.name)} as {read.standing} under charter {charter.hash.hex()[:8]}?")
     entry = agree(home, terms, keys.signing_key(home, options), now_ms())
     _show_joined(terms, entry.id.hex(), read_identity(home).device, options)
+    return 0
+
+
+def _join_from_bundle(options: Options, home: Home, ticket: Ticket, source: dict[str, Any]) -> int:
+    """Without a network: the ledger comes in a file, and the join has to go back in one."""
+    from tallystick.node.identity import read_identity
+    from tallystick.node.joining import unpacking
+
+    with unpacking(home, ticket, source, now_ms()) as unpacked:
+        terms = unpacked.joining
+        if options.dry_run:
+            _show_trial(terms, options)
+            return 0
+        if not options.json:
+            output.note(options, _terms_text(terms))
+        charter = terms.charter
+        ask.confirm(options, f"Join {clean(charter.name)} as {ticket.standing} under charter {charter.hash.hex()[:8]}?")
+        entry = unpacked.agree(keys.signing_key(home, options), now_ms())
+    _show_joined(terms, entry.id.hex(), read_identity(home).device, options)
+    output.note(options, "carry it to a partner: `tally bundle out FILE`, there `tally bundle in FILE`")
     return 0
 
 
@@ -94,4 +119,6 @@ join: Final = command(
     "join",
     "Join a ledger with a ticket. Its charter is shown first.",
     argument("TICKET"),
+    option("--bundle", metavar="FILE", about="Read the ledger from this bundle instead of asking a node."),
+    option("--passphrase-file", metavar="FILE", about="The bundle's passphrase is its first line."),
 )(_join)
