@@ -4,7 +4,12 @@
     POST /v1/<operation>            a JSON object of arguments; what was done: 200
     anything that is refused        {"error": {"code", "message", "hint", "exit_code"}}
 
-The command line uses nothing else. One request a connection: there is nothing to keep in step.
+The command line uses nothing else. One request a connection: there is nothing to keep in step. `openapi` says the same
+for programs: GET /v1/openapi.json.
+
+On request, and where the system has no Unix sockets, it also listens on loopback TCP. There every program of this
+computer, and every page in its browser, can knock, so a request needs the token that lies in the home, the name of this
+host, and no foreign origin; and no key travels with it: writing needs a node that is unlocked.
 
 Source: docs/spec/api.md; RFC 9112.
 """
@@ -14,9 +19,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from hmac import compare_digest
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -70,7 +78,47 @@ def open_socket(path: Path) -> socket.socket:
     return listener
 
 
-async def serve(listener: socket.socket, do: Do) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What a request on loopback TCP must show."""
+
+    token: str
+    port: int
+
+    def refusal(self, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
+        """(status, why), or None where it may come in."""
+        hosts = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        if headers.get(b"host", b"").decode("ascii", "replace") not in hosts:
+            # A page of another site that had its name point here.
+            return 421, "this is not the host that was asked for"
+        origin = headers.get(b"origin")
+        if origin is not None and origin.decode("ascii", "replace") not in {f"http://{host}" for host in hosts}:
+            return 403, "requests from other pages are not answered"
+        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            return 403, "requests from other pages are not answered"
+        shown = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+        if not compare_digest(shown, self.token.encode("ascii")):
+            return 401, "the token is missing or wrong: it stands in run/api.json of the home"
+        return None
+
+
+def open_port(path: Path, port: int) -> tuple[socket.socket, Door]:
+    """Listen on loopback TCP, and write port and token into a file of the home. Raises HomeError."""
+    from tallystick.node.home import write_atomic
+
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(64)
+        door = Door(token=secrets.token_urlsafe(32), port=listener.getsockname()[1])
+        write_atomic(path, json.dumps({"port": door.port, "token": door.token}).encode())
+    except OSError as error:
+        listener.close()
+        raise HomeError(f"port {port} of this computer: {error.strerror or error}", reason=HomeReason.IO) from error
+    return listener, door
+
+
+async def serve(listener: socket.socket, do: Do, door: Door | None = None) -> None:
     """Serve until cancelled. Never raises for anything a client does."""
     limit = trio.CapacityLimiter(CONNECTIONS_MAX)
     listener.setblocking(False)
@@ -83,26 +131,26 @@ async def serve(listener: socket.socket, do: Do) -> None:
                 log.warning("the local interface cannot accept: %s", error)
                 await trio.sleep(1)
                 continue
-            nursery.start_soon(_serve_one, trio.SocketStream(conn), do, limit)
+            nursery.start_soon(_serve_one, trio.SocketStream(conn), do, limit, door)
 
 
-async def _serve_one(stream: trio.SocketStream, do: Do, limit: trio.CapacityLimiter) -> None:
+async def _serve_one(stream: trio.SocketStream, do: Do, limit: trio.CapacityLimiter, door: Door | None) -> None:
     try:
         async with limit, stream:
-            await _answer(stream, do)
+            await _answer(stream, do, door)
     except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, h11.ProtocolError) as error:
         log.debug("local client: %r", error)
     except Exception:
         log.exception("local client")
 
 
-async def _answer(stream: trio.SocketStream, do: Do) -> None:
+async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
     try:
         with trio.fail_after(REQUEST_S):
             request, body = await _read(connection, stream)
         with trio.fail_after(ANSWER_S):
-            status, value = await _carry_out(request, body, do)
+            status, value = await _carry_out(request, body, do, door)
     except h11.RemoteProtocolError as error:
         status, value = error.error_status_hint, _error("bad-request", str(error))
     except ApiError as error:
@@ -148,7 +196,11 @@ async def _read(connection: h11.Connection, stream: trio.SocketStream) -> tuple[
             raise trio.BrokenResourceError("the client hung up")
 
 
-async def _carry_out(request: h11.Request, body: bytes, do: Do) -> tuple[int, Any]:
+async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | None) -> tuple[int, Any]:
+    headers = {name.lower(): value for name, value in request.headers}
+    refusal = None if door is None else door.refusal(headers)
+    if refusal is not None:
+        return refusal[0], _error("not-allowed", refusal[1], exit_code=ExitCode.USAGE)
     method = request.method.decode("ascii")
     target = urlsplit(request.target.decode("ascii", "replace"))
     if not target.path.startswith(_PREFIX) or target.netloc:
@@ -157,7 +209,10 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do) -> tuple[int, An
         )
     if method not in ("GET", "POST"):
         return 405, _error("method", "GET reads, POST does", exit_code=ExitCode.USAGE)
-    headers = {name.lower(): value for name, value in request.headers}
+    if target.path == "/v1/openapi.json" and method == "GET":
+        from tallystick.node.openapi import document
+
+        return 200, document()
     try:
         if method == "POST":
             kind = headers.get(b"content-type", b"").split(b";")[0].strip()
@@ -169,7 +224,7 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do) -> tuple[int, An
     except (ValueError, RecursionError) as error:
         return 400, _error("bad-json", f"the arguments are no JSON object: {error}", exit_code=ExitCode.USAGE)
     try:
-        return 200, await do(method, target.path.removeprefix(_PREFIX), args, _key(headers.get(_KEY_HEADER)))
+        return 200, await do(method, target.path.removeprefix(_PREFIX), args, _key(headers.get(_KEY_HEADER), door))
     except ApiError as error:
         return error.status, _error(error.reason, error.message, error.hint, error.exit_code)
     except NodeError as error:
@@ -180,9 +235,11 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do) -> tuple[int, An
         return 500, _error("internal", str(error), exit_code=ExitCode.DAMAGED)
 
 
-def _key(seed: bytes | None) -> SecretKey | None:
+def _key(seed: bytes | None, door: Door | None) -> SecretKey | None:
     if seed is None:
         return None
+    if door is not None:
+        raise ApiError("a key never travels over TCP: unlock the node", reason="key-refused", status=403)
     try:
         return SecretKey.from_seed(bytes.fromhex(seed.decode("ascii")))
     except ValueError:

@@ -58,8 +58,8 @@ class Config:
     """Let partners reach each other through this node."""
     dial_ms: int = 30_000
     """How often partners that are not connected are tried."""
-    api_port: int = 0
-    """Port of the local pages, on this computer only; 0 takes any."""
+    api_port: int | None = None
+    """Port of the local interface on loopback TCP; 0 takes any. Absent: only the Unix socket of the home."""
     unlock_ms: int = 900_000
     """How long an unlocked key stays so without use."""
     passphrase_file: Path | None = None

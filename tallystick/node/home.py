@@ -251,6 +251,10 @@ class Home:
             raise _failed(run, error) from error
         return FolderLock.take(run, wait_s=wait_s)
 
+    def api_path(self) -> Path:
+        """Where port and token of the local interface on TCP stand, while a node offers it."""
+        return self.path / "run" / "api.json"
+
     def socket_path(self) -> Path:
         """Where the running node listens for commands. It may not exist; its folder does, and is ours alone."""
         path = self.path / "run" / "node.sock"

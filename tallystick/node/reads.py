@@ -44,18 +44,23 @@ def _read(kind: type[A], function: Callable[[View, A], Any]) -> Read:
     return lambda view, args: function(view, read_args(kind, args))
 
 
-READS: Final[Mapping[str, Read]] = {
-    "blocks": _read(LogArgs, blocks),
-    "charter_show": _read(CharterArgs, charter_show),
-    "deals": _read(DealsArgs, deals),
-    "explain": _read(ExplainArgs, explain),
-    "inbox": _read(ReadArgs, inbox),
-    "log": _read(LogArgs, log),
-    "offers": _read(OffersArgs, offers),
-    "partners": _read(ReadArgs, partners),
-    "peers": _read(ReadArgs, peers),
-    "points": _read(PartnerArgs, points),
-    "proposals": _read(ReadArgs, proposals),
-    "show": _read(ShowArgs, show),
-    "status": _read(ReadArgs, status),
+_TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] = {
+    "blocks": (LogArgs, blocks),
+    "charter_show": (CharterArgs, charter_show),
+    "deals": (DealsArgs, deals),
+    "explain": (ExplainArgs, explain),
+    "inbox": (ReadArgs, inbox),
+    "log": (LogArgs, log),
+    "offers": (OffersArgs, offers),
+    "partners": (ReadArgs, partners),
+    "peers": (ReadArgs, peers),
+    "points": (PartnerArgs, points),
+    "proposals": (ReadArgs, proposals),
+    "show": (ShowArgs, show),
+    "status": (ReadArgs, status),
 }
+
+#: Name -> what it takes.
+READ_ARGS: Final[Mapping[str, type[ReadArgs]]] = {name: kind for name, (kind, _) in _TABLE.items()}
+#: Name -> the function that checks the arguments and answers.
+READS: Final[Mapping[str, Read]] = {name: _read(kind, function) for name, (kind, function) in _TABLE.items()}

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import trio
 
 from tallystick.crypto.hashing import tagged_hash
+from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import is_valid, self_test
-from tallystick.node import knock
+from tallystick.node import api, knock
 from tallystick.node.archive import Archive
 from tallystick.node.bundle import Taken, taking
 from tallystick.node.bundle_file import open_bundle, write_bundle_file
@@ -44,6 +47,8 @@ from tallystick.node.errors import ApiError, StoreError, StoreReason
 from tallystick.node.identity import KeyLockedError, read_identity, read_node_secret
 from tallystick.node.joining import UnreachableError
 from tallystick.node.net_address import peer_id, read_address_untrusted
+from tallystick.node.read_args import ReadArgs, read_args
+from tallystick.node.service_args import OWN_ARGS, BundleInArgs, BundleOutArgs, SealArgs, SyncArgs, UnlockArgs
 from tallystick.node.transport import (
     DialError,
     Listening,
@@ -56,7 +61,6 @@ from tallystick.node.transport import (
 from tallystick.node.view import NodeFacts, PeerFact
 
 if TYPE_CHECKING:
-    from tallystick.crypto.keys import SecretKey
     from tallystick.node.config import Config
     from tallystick.node.home import Home
 
@@ -360,7 +364,7 @@ class Node:
         if own is not None:
             if method != "POST":
                 raise ApiError("this operation is done with POST", reason="method", status=405)
-            return await own(self, args, key)
+            return await own(self, read_args(OWN_ARGS[op], args), key)
         from tallystick.node.reads import READS
 
         if (method == "GET") != (op in READS):
@@ -413,31 +417,30 @@ class Node:
             seen_by=core.sync.seen_by(),
         )
 
-    async def _op_seal(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+    async def _op_seal(self, args: SealArgs, key: SecretKey | None) -> Any:
         if self.read_only is not None:
             raise self.read_only
         now = now_ms()
         height = self.core.ledger.head.height
         self.core.sealer.hurry(now)
         self.feed(Wake())
-        with trio.move_on_after(float(args.get("wait_s", 0) or 0)):
+        with trio.move_on_after(args.wait_s):
             core = self.core
             await self._until(lambda: core.ledger.head.height > height or not core.sealer.is_active)
         return self.core.sealer.report(now) | {"sealed": self.core.ledger.head.height - height}
 
-    async def _op_sync(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
-        address = args.get("address")
-        return await self.sync(None if address is None else str(address))
+    async def _op_sync(self, args: SyncArgs, key: SecretKey | None) -> Any:
+        return await self.sync(args.address)
 
-    async def _op_bundle_out(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
-        return write_bundle_file(self.core, args, now_ms(), key)
+    async def _op_bundle_out(self, args: BundleOutArgs, key: SecretKey | None) -> Any:
+        return write_bundle_file(self.core, msgspec.structs.asdict(args), now_ms(), key)
 
-    async def _op_bundle_in(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+    async def _op_bundle_in(self, args: BundleInArgs, key: SecretKey | None) -> Any:
         if self.read_only is not None:
             raise self.read_only
         taken = Taken()
         try:
-            with open_bundle(args) as file:
+            with open_bundle(msgspec.structs.asdict(args)) as file:
                 for _ in taking(self.core, file, taken, now=now_ms(), judge=_judge):
                     self.perform(self.core.effects())
                     # Peers are served meanwhile.
@@ -448,24 +451,24 @@ class Node:
         self.feed(Wake())
         return taken.to_json() | {"height": self.core.ledger.head.height}
 
-    async def _op_stop(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+    async def _op_stop(self, args: ReadArgs, key: SecretKey | None) -> Any:
         self.stopping.set()
         return {"stopping": True}
 
-    async def _op_unlock(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+    async def _op_unlock(self, args: UnlockArgs, key: SecretKey | None) -> Any:
         if key is None or key.public != self.device:
             raise KeyLockedError("the key of this device is needed", reason="wrong-key")
-        self._held_idle_ms = int(args.get("idle_ms") or self.config.unlock_ms)
+        self._held_idle_ms = args.idle_ms or self.config.unlock_ms
         self.held = key
         self._held_until = now_ms() + self._held_idle_ms
         return {"unlocked": True, "until": self._held_until}
 
-    async def _op_lock(self, args: Mapping[str, Any], key: SecretKey | None) -> Any:
+    async def _op_lock(self, args: ReadArgs, key: SecretKey | None) -> Any:
         self.held = None
         return {"unlocked": False}
 
 
-_OWN: Final = {
+_OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]]] = {
     "seal": Node._op_seal,
     "sync": Node._op_sync,
     "stop": Node._op_stop,
@@ -519,14 +522,12 @@ async def run_node(
     ready: Any = None,
 ) -> None:
     """Run a node with its local interface until SIGINT, SIGTERM or `tally stop`. `ready(node)` is called once."""
-    from tallystick.node import api
-
     async with open_node(home, prefix, listen=listen, peers=peers) as node:
-        path = home.socket_path()
-        listener = api.open_socket(path)
+        doors = _open_doors(home, node.config.api_port)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(api.serve, listener, node.do)
+                for listener, door in doors:
+                    nursery.start_soon(api.serve, listener, node.do, door)
                 nursery.start_soon(_until_signal, node.stopping)
                 if ready is not None:
                     ready(node)
@@ -536,9 +537,21 @@ async def run_node(
                 await trio.sleep(0.05)
                 nursery.cancel_scope.cancel()
         finally:
-            path.unlink(missing_ok=True)
-            listener.close()
+            home.socket_path().unlink(missing_ok=True)
+            home.api_path().unlink(missing_ok=True)
+            for listener, _ in doors:
+                listener.close()
     log.info("stopped")
+
+
+def _open_doors(home: Home, port: int | None) -> list[tuple[socket.socket, api.Door | None]]:
+    """Where the local interface listens: the Unix socket; loopback TCP where it is asked for, or there is no other."""
+    doors: list[tuple[socket.socket, api.Door | None]] = []
+    if hasattr(socket, "AF_UNIX"):
+        doors.append((api.open_socket(home.socket_path()), None))
+    if port is not None or not doors:
+        doors.append(api.open_port(home.api_path(), port or 0))
+    return doors
 
 
 async def _until_signal(stopping: trio.Event) -> None:

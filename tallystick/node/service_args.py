@@ -1,0 +1,54 @@
+"""Arguments of what only a running node does: sealing, meeting others, bundles, the lock.
+
+Source: docs/spec/api.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import msgspec
+
+from tallystick.node.read_args import ReadArgs
+
+FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Passphrase = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+
+class SealArgs(ReadArgs, frozen=True, kw_only=True):
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
+    """How long the answer may wait for the block."""
+
+
+class SyncArgs(ReadArgs, frozen=True, kw_only=True):
+    address: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
+    """Meet this node; absent: everybody who is known."""
+
+
+class UnlockArgs(ReadArgs, frozen=True, kw_only=True):
+    idle_ms: Annotated[int, msgspec.Meta(ge=1000, le=86_400_000)] | None = None
+    """Until the key has not been used for so long."""
+
+
+class BundleOutArgs(ReadArgs, frozen=True, kw_only=True):
+    path: FilePath
+    full: bool = False
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    passphrase: Passphrase | None = None
+
+
+class BundleInArgs(ReadArgs, frozen=True, kw_only=True):
+    path: FilePath
+    passphrase: Passphrase | None = None
+
+
+OWN_ARGS: Final[Mapping[str, type[ReadArgs]]] = {
+    "bundle_in": BundleInArgs,
+    "bundle_out": BundleOutArgs,
+    "lock": ReadArgs,
+    "seal": SealArgs,
+    "stop": ReadArgs,
+    "sync": SyncArgs,
+    "unlock": UnlockArgs,
+}
