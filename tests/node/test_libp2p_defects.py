@@ -1,8 +1,12 @@
 """Each defect of py-libp2p as it comes, shown on the library itself, and its absence in our transport.
 
-A test of the first kind that fails after an upgrade of the library says that a repair may no longer be needed. The
-letters are those of the list in docs/adr on the transport. G (a relay that ends all circuits of a peer when one ends)
-is missing: relaying is not built.
+A test of the first kind that fails after an upgrade of the library says that a repair may no longer be needed.
+
+    A  everybody can claim any key            D  a peer that has fallen silent is never noticed
+    B  inbound connections keep their slot    E  gossip dies after a stale reconnect
+    C  a cancelled write ruins a connection   F  one error in a handler ends the node
+
+A seventh, G, a relay that ends all circuits of a peer when one ends, is missing: relaying is not built.
 """
 
 from __future__ import annotations
