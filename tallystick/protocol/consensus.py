@@ -23,7 +23,7 @@ Source: docs/spec/finality.md#machine
 
 from __future__ import annotations
 
-from tallystick.protocol.ballot import STEP_PROPOSE, Precommit
+from tallystick.protocol.ballot import STEP_PRECOMMIT, STEP_PREVOTE, STEP_PROPOSE, Precommit
 from tallystick.protocol.block import Certificate
 from tallystick.protocol.errors import BlockError, BlockReason
 from tallystick.protocol.proposal import Proposal, ProposalBody
@@ -68,13 +68,10 @@ class Height(Rounds):
     def start(self, now: int) -> list[Effect]:
         """Begin, or go on after a restart. Call it once, before anything else; stored messages come after it."""
         self._advance(now)
-        if self._me is not None:
-            ready = self._docket.readys.get(self._me)
-            if ready is not None:
-                self._out.append(Send(ready.wire()))
-            for vote in self._docket.own_votes():
-                if vote.round == self.round:
-                    self._out.append(Send(self._docket.full(vote).wire()))
+        if self._me in self._docket.readys and not self.muted:
+            self._out.append(Send(self._docket.readys[self._me].wire()))
+        for step in (STEP_PROPOSE, STEP_PREVOTE, STEP_PRECOMMIT):
+            self._say_again((self.setting.height, self.round, step))
         if self.round >= 0:
             if self.step == STEP_PROPOSE:
                 self._arm("propose", self._times.propose(self.round))

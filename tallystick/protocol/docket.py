@@ -23,6 +23,8 @@ from tallystick.protocol.sealing_effects import Accuse, Effect, Mute, NeedBody, 
 from tallystick.protocol.setting import Setting
 from tallystick.protocol.votes import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, Votes
 
+BODIES_BEHIND: Final = 8
+"""Rounds behind whose valid blocks are kept: votes that decide one of them may still be on their way."""
 POLKAS_MAX: Final = 16
 """Rounds far behind in which a quorum formed that are kept, the newest."""
 
@@ -214,6 +216,8 @@ class Docket:
     def wanted_ids(self) -> set[bytes]:
         """Blocks whose bodies are kept: what a rule may ask for now or in the next round."""
         ids = self.proposals.ids((self.round, self.round + 1))
+        behind = self.proposals.ids(range(self.round - BODIES_BEHIND, self.round))
+        ids |= {each for each in behind if self.proposals.is_valid(each)}
         ids |= {each for each in (self.locked[1], self.valid[1], self.certified) if each is not None}
         ids |= self.votes.committed.keys() | set(self.votes.polkas(self.round))
         ids |= {need.block_id for need in self.asked}

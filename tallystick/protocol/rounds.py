@@ -291,15 +291,20 @@ class Rounds:
         slot = (self.setting.height, self.round, self.step)
         if self._own is None or self._me is None or self.muted or slot <= self.guard:
             self._persist(None)
-            for vote in self._docket.own_votes():
-                if (self.setting.height, vote.round, step_of(vote)) == slot:
-                    self._out.append(Send(vote.wire()))
+            self._say_again(slot)
             return
         vote = make(self._own)
         self.guard = slot
         self._docket.votes.add(self._me, vote)
         self._persist(vote.wire())
         self._out.append(Send(vote.wire()))
+
+    def _say_again(self, slot: Slot) -> None:
+        """Send the very bytes that were signed in a slot, if there are any."""
+        if not self.muted:
+            for vote in self._docket.own_votes():
+                if (self.setting.height, vote.round, step_of(vote)) == slot:
+                    self._out.append(Send(self._docket.full(vote).wire()))
 
     def _may_propose(self) -> bool:
         """Whether it is our turn and nothing was signed in this round yet."""

@@ -222,3 +222,32 @@ def sent(effects: Iterable[Effect]) -> list[Sealing]:
     """What was sent, STATUS left out."""
     messages = [read_sealing_untrusted(effect.message) for effect in effects if isinstance(effect, Send)]
     return [message for message in messages if not isinstance(message, Status)]
+
+
+def opened(number: int | None = 1, count: int = 4) -> tuple[Bench, Height]:
+    """A machine in round 0, with the READYs of all."""
+    bench = Bench(count)
+    machine = bench.machine(number)
+    assert machine.start(START_MS) == []
+    give(machine, *bench.readys(each for each in range(count) if each != number))
+    if number is not None:
+        machine.wish(frontier((number, 0)), 1, START_MS)
+    assert machine.round == 0
+    return bench, machine
+
+
+def round_of(bench: Bench, machine: Height, round_: int) -> None:
+    """Bring a machine into a round by what others sent there (R2)."""
+    others = [number for number in range(4) if bench.keys[number] != bench.keys[machine._me or 0]]
+    give(machine, *(bench.precommit(number, round_, None) for number in others[:2]))
+    assert machine.round == round_
+
+
+def of_type(effects: list[Effect], kind: type[Effect]) -> list[Effect]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def only(effects: list[Effect]) -> Sealing:
+    """The one message that was sent."""
+    (message,) = sent(effects)
+    return message
