@@ -34,7 +34,7 @@ async def serve() -> None:
                     node.send(event.peer, event.data)
 
         nursery.start_soon(answer)
-        await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+        await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)  # type: ignore[call-arg,unused-ignore]
         nursery.cancel_scope.cancel()
 
 
