@@ -115,12 +115,12 @@ def test_a_history_that_is_computed_again_finds_the_deal_as_it_was(world: World)
     """The archive holds what the last correction said; each correction starts from what was so before it."""
     deal = approved(world, "tune", 4)
     moved = []
-    for grade in (50, 200, 100):
+    for grade in (50, 100, 200):
         confirm = world.do("bo", Confirm(entry=corrected(world, deal, grade=grade)))
         moved.append([(row.source[:4], row.amount) for row in world.outcome(confirm).postings])
         world.seal()
-    assert [amounts for ((_, *amounts),) in moved] == [[20], [60], [40]]
-    assert (world.history.deals[deal].paid, world.history.deals[deal].original) == (40, (4, 100, 40))
+    assert [amounts for ((_, *amounts),) in moved] == [[20], [20], [40]]
+    assert (world.history.deals[deal].paid, world.history.deals[deal].original) == (80, (4, 100, 40))
     copy = copy_of(world)
     assert copy.head == world.ledger.head
 
@@ -230,6 +230,8 @@ def test_a_correction_of_money_is_not_cosigned() -> None:
     assert world.refused("cy", Cosign(deal=correction)) is Reason.NOT_FOUND
     world.do("ana", Confirm(entry=correction))
     assert (world.view().balance("EUR", "cash"), world.view().money[gift].amount) == (7, 7)
+    assert world.refused("ana", Confirm(entry=correction)) is Reason.NOT_FOUND
+    world.do("bo", Correct(entry=gift, amount=8))
     world.seal()
 
 

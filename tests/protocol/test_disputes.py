@@ -17,6 +17,7 @@ from tallystick.protocol.kinds.dispute import Dispute
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.verdict import Verdict
+from tallystick.protocol.totals import total
 from tests.support.builders import DAY_MS, World
 from tests.support.governance import proposal, proposed, vote
 from tests.support.market import market
@@ -248,6 +249,24 @@ def test_an_inviter_earns_with_what_a_panel_gives() -> None:
     assert (world.points("ana"), world.points("bo")) == (106, 112)
     world.do("cy", Verdict(deal=deal, grade=100))
     assert (world.points("ana"), world.points("bo")) == (112, 124)
+    world.seal()
+
+
+def test_units_are_counted_once(world: World) -> None:
+    """What a panel approves counts for the objective, without what the buyer had approved before."""
+    rejected, reduced, stands = disputed(world), disputed(world, units=2, grade=50), disputed(world, units=3)
+    partly = world.delivered("bo", "ana", "roast", 5)
+    world.do("ana", Approve(deal=partly, units=1))
+    world.do("bo", Dispute(deal=partly))
+    world.seal()
+    assert total(world.view(), "units/roast") == 2 + 1
+    for deal in (rejected, reduced, partly):
+        for name in panel(world, deal):
+            world.do(name, Verdict(deal=deal, grade=100))
+    assert total(world.view(), "units/roast") == 2 + 2 + 5
+    world.wait(WINDOW_MS)
+    assert world.deal(stands).status == "returned"
+    assert total(world.view(), "units/roast") == 9
     world.seal()
 
 
