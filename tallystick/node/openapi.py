@@ -59,7 +59,8 @@ def document() -> dict[str, Any]:
     of = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, Any] = {}
     for name, read in sorted(READ_ARGS.items()):
-        paths[f"/v1/{name}"] = {"get": _read(name, of[read])}
+        needed = any(field.required for field in msgspec.structs.fields(read))
+        paths[f"/v1/{name}"] = {"get": _read(name, of[read], needed=needed)}
     for name, (write, _) in sorted(WRITES.items()):
         paths[f"/v1/{name}"] = {"post": _post(name, of[write], {"$ref": "#/components/schemas/Written"})}
     for name, own in sorted(OWN_ARGS.items()):
@@ -77,11 +78,11 @@ def _answers(schema: dict[str, Any]) -> dict[str, Any]:
     return {"200": done, **dict.fromkeys(_STATUSES, _REFUSED)}
 
 
-def _read(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _read(name: str, schema: dict[str, Any], *, needed: bool) -> dict[str, Any]:
     args = {
         "name": "args",
         "in": "query",
-        "required": False,
+        "required": needed,
         "description": "The arguments, as one JSON object",
         "content": {"application/json": {"schema": schema}},
     }
