@@ -361,11 +361,16 @@ class NodeCore:
 
     def _on_block(self, session: Session, message: m.Block) -> None:
         """A sealed block: what it needs is here, or is asked for."""
-        if not self.take_block(message):
-            if session.blocks_with_entries:
-                session.blocks_asked = 0
-                raise BlameError("a block came without its entries")
+        if self.take_block(message):
+            return
+        if not session.asks:
             self.sync.ask_blocks(session, self.now, with_entries=True)
+        elif not session.asks[0]:
+            # Asked for when this answer is over: two answers at a time could not be told apart.
+            session.needs_entries = True
+        else:
+            self.sync.hang_up(session.peer, "a block came without its entries", blame=False)
+            self.sync.close(session.peer)
 
     def take_block(self, message: m.Block) -> bool:
         """Judge a sealed block and make it final here. False: some of its entries are not here.

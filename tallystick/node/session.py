@@ -39,7 +39,10 @@ class Session:
     """When our heads were last sent to it."""
     blocks_asked: int = 0
     """When blocks were last asked for; 0: none are on their way."""
-    blocks_with_entries: bool = False
+    asks: deque[bool] = field(default_factory=deque)
+    """Requests for blocks that are not answered yet, oldest first: whether each asked for entries too."""
+    needs_entries: bool = False
+    """A block came whose entries are not here: the next request asks for them."""
     sealing_asked: int = -(2**62)
     """When the messages of the height being sealed were last asked for."""
 

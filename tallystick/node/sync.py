@@ -239,7 +239,13 @@ class Sync:
         self.send(session.peer, m.BlocksEnd(height))
 
     def on_blocks_end(self, session: Session, now: int) -> None:
+        if session.asks:
+            session.asks.popleft()
         session.blocks_asked = 0
+        if session.needs_entries:
+            session.needs_entries = False
+            self.ask_blocks(session, now, with_entries=True)
+            return
         self.catch_up(now)
         if session.height == self._ledger.head.height:
             self.send(session.peer, self._hello(now))
@@ -257,7 +263,7 @@ class Sync:
 
     def ask_blocks(self, session: Session, now: int, *, with_entries: bool) -> None:
         session.blocks_asked = now
-        session.blocks_with_entries = with_entries
+        session.asks.append(with_entries)
         self.send(session.peer, m.GetBlocks(self._ledger.head.height + 1, m.BLOCKS_MAX, with_entries))
 
     def block_settled(self, sealed: Iterable[bytes]) -> None:
