@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _encode = msgspec.msgpack.Encoder().encode
 _CACHE_ROWS: Final = 20_000
+_ERASED: Final = "erased/"
 #: Accounts that belong to a member, or to a deal (`escrow`): what touches them can be found by its id.
 _OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
@@ -212,6 +213,14 @@ class Archive:
         if puts:
             self.store.write(puts, sync=sync)
 
+    def entries_with(self, needle: bytes) -> Iterator[Entry]:
+        """Stored entries whose header holds these bytes somewhere. It reads them all: for what happens once in a life."""
+        for key, data in self.store.iterate(prefix=layout.ENTRY):
+            if needle in data[64:]:
+                entry = self.entry(key[1:])
+                if entry is not None:
+                    yield entry
+
     def forget(self, entry_ids: Iterable[bytes]) -> None:
         """Drop pending entries that this node does not want after all."""
         deletes = [prefix + entry_id for entry_id in entry_ids for prefix in (b"E", b"A", b"P")]
@@ -262,6 +271,16 @@ class Archive:
                 deletes.append(key)
             else:
                 puts.append((key, data))
+                if path.startswith(_ERASED):
+                    # In the same batch: whoever has this block has those words no more.
+                    deletes.append(layout.ANNEX + bytes.fromhex(path.removeprefix(_ERASED)))
+        seats, seats_next = (
+            [(row.member, row.node_key) for row in rows] for rows in (executed.sealers, executed.sealers_next)
+        )
+        if height == 1:
+            puts.append((layout.height_key(layout.SEATS, 1), _encode(seats)))
+        if seats_next != seats:
+            puts.append((layout.height_key(layout.SEATS, height + 1), _encode(seats_next)))
         puts += [(layout.CLOSED + deal_id, _encode(deal)) for deal_id, deal in executed.closed.items()]
         deletes += [key for key, _ in self.store.iterate(prefix=layout.height_key(layout.MESSAGE, height))]
         self.store.write(puts, deletes, sync=True)
@@ -272,6 +291,13 @@ class Archive:
         accounts = {account.rpartition("/") for posting in row.postings for account in (posting[1], posting[2])}
         owners = {owner for noun, _, owner in accounts if noun in _OWNED}
         puts += [(layout.member_outcome_key(bytes.fromhex(owner), height, place), b"") for owner in sorted(owners)]
+
+    def seats(self, height: int) -> list[tuple[bytes, bytes]]:
+        """(member, node key) of those who seal a height that is sealed here, in their order; empty where unknown."""
+        last = layout.height_key(layout.SEATS, height)
+        for _, data in self.store.iterate(prefix=layout.SEATS, start=last, reverse=True):
+            return msgspec.msgpack.decode(data, type=list[tuple[bytes, bytes]])
+        return []
 
     def outcome(self, height: int, place: int) -> OutcomeRow | None:
         data = self.store.get(layout.outcome_key(height, place))
@@ -297,6 +323,10 @@ class Archive:
     def sealing(self, name: bytes) -> bytes | None:
         """What this node has written down while sealing."""
         return self.store.get(layout.SEALING + name)
+
+    def sealings(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """(name, data) of all that was written down under names that begin so."""
+        return [(key[1:], data) for key, data in self.store.iterate(prefix=layout.SEALING + prefix)]
 
     def keep_sealing(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Write it down, durable on return; None removes a row."""

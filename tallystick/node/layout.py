@@ -15,6 +15,7 @@
 | `V` | name | what this node has signed and seen while sealing |
 | `W` | height, hash | a sealing message of somebody else |
 | `G` | name | the head, the log, the format |
+| `K` | height | [[member, node key], ...]: who seals from this height on |
 | `N` | node key | addresses of a peer and when they last worked |
 
 Source: docs/spec/storage.md
@@ -37,6 +38,7 @@ MEMBER_OUTCOME: Final = b"X"
 SEALING: Final = b"V"
 MESSAGE: Final = b"W"
 META: Final = b"G"
+SEATS: Final = b"K"
 ADDRESS: Final = b"N"
 
 HEAD_KEY: Final = META + b"head"

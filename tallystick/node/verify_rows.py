@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tallystick.node.store import Store
 
 #: What follows from each block by itself, and what is a sum over all of them.
-_PER_BLOCK: Final = (layout.HEIGHT, layout.SEALED, layout.OUTCOME, layout.MEMBER_OUTCOME)
+_PER_BLOCK: Final = (layout.HEIGHT, layout.SEALED, layout.OUTCOME, layout.MEMBER_OUTCOME, layout.SEATS)
 _OVERALL: Final = (layout.STATE, layout.CLOSED, layout.HEAD_KEY)
 _DERIVED: Final = frozenset((*_PER_BLOCK, layout.STATE, layout.CLOSED))
 
@@ -47,6 +47,8 @@ def name_of_row(key: bytes) -> str:
     prefix, rest = key[:1], key[1:]
     if prefix == layout.STATE:
         return f"state row {rest.decode('utf-8', 'backslashreplace')}"
+    if prefix == layout.SEATS and len(rest) == 8:
+        return f"list of sealers of block {int.from_bytes(rest, 'big')}"
     if prefix in (layout.BLOCK, layout.HEIGHT) and len(rest) == 8:
         name = name_of_block(int.from_bytes(rest, "big"))
         return name if prefix == layout.BLOCK else f"summary of {name}"
@@ -123,6 +125,8 @@ def scan(
 def _fault(made: Store, key: bytes, value: bytes, known: AbstractSet[bytes], pending: AbstractSet[bytes]) -> str | None:
     """Why this row should not be there; None where it should."""
     prefix, rest = key[:1], key[1:]
+    if prefix == layout.ANNEX and made.get(layout.STATE + f"erased/{rest.hex()}".encode()) is not None:
+        return "these words were erased"
     if prefix in (layout.ENTRY, layout.ANNEX):
         return None if rest in known else "nothing refers to it"
     if prefix == layout.PENDING:
