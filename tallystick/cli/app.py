@@ -18,7 +18,14 @@ from tallystick.cli.errors import UsageError
 
 #: Title -> command -> the module that defines it, in the order of the help.
 SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    "Start": {"init": "start", "found": "start", "join": "join", "charter": "charter", "demo": "care"},
+    "Start": {
+        "init": "start",
+        "found": "start",
+        "join": "join",
+        "charter": "charter",
+        "rehearse": "rehearse",
+        "demo": "care",
+    },
     "Market": {"offers": "read", "offer": "market", "withdraw": "market", "endorse": "market", "accept": "market"},
     "Deals": {
         "deals": "read",
@@ -67,7 +74,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "erase": "care",
     },
     "Network": {"node": "network", "peers": "read", "sync": "network", "bundle": "bundle"},
-    "Care": {"verify": "care", "doctor": "care", "unlock": "start", "lock": "start"},
+    "Care": {
+        "verify": "care",
+        "prove": "proof",
+        "proof": "proof",
+        "doctor": "care",
+        "unlock": "start",
+        "lock": "start",
+    },
 }
 
 MODULES: Final[Mapping[str, str]] = {name: module for section in SECTIONS.values() for name, module in section.items()}

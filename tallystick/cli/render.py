@@ -267,6 +267,13 @@ def peers(answer: Rows, now_ms: int) -> str:
     )
 
 
+def proof(answer: Row, now_ms: int) -> str:
+    """A proof is for a file and another program: JSON, whoever asks."""
+    import json
+
+    return json.dumps(answer, separators=(",", ":"))
+
+
 def charter_show(answer: Row, now_ms: int) -> str:
     """The rules as a charter file, with its version as a remark."""
     from tallystick.cli.toml import to_toml
@@ -315,5 +322,6 @@ RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "peers": peers,
     "proposals": proposals,
     "charter_show": charter_show,
+    "prove_points": proof,
     "status": status,
 }

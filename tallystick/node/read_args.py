@@ -35,6 +35,10 @@ class PartnerArgs(ReadArgs, frozen=True, kw_only=True):
     partner: Ref | None = None
 
 
+class ProveArgs(ReadArgs, frozen=True, kw_only=True):
+    partner: Ref
+
+
 class ExplainArgs(ReadArgs, frozen=True, kw_only=True):
     id: Ref
     """A member, a deal, an entry, or a posting as `height.place.number`."""

@@ -18,6 +18,7 @@ from tallystick.node.read_args import (
     LogArgs,
     OffersArgs,
     PartnerArgs,
+    ProveArgs,
     ReadArgs,
     ShowArgs,
     read_args,
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
     from tallystick.node.view import View
 
 A = TypeVar("A", bound=ReadArgs)
+
+
+def prove(view: View, args: ProveArgs) -> dict[str, Any]:
+    """`prove_points{partner}`: see `proof`, which few need."""
+    from tallystick.node.proof import prove_points
+
+    return prove_points(view, args.partner)
+
+
 Read = Callable[["View", Mapping[str, Any]], Any]
 
 
@@ -55,6 +65,7 @@ _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] =
     "partners": (ReadArgs, partners),
     "peers": (ReadArgs, peers),
     "points": (PartnerArgs, points),
+    "prove_points": (ProveArgs, prove),
     "proposals": (ReadArgs, proposals),
     "show": (ShowArgs, show),
     "status": (ReadArgs, status),

@@ -18,7 +18,7 @@ from tallystick.protocol.act import Context, History
 from tallystick.protocol.charter import Charter, from_bytes
 from tallystick.protocol.errors import BlockError
 from tallystick.protocol.kinds.found import Found
-from tallystick.protocol.merkle import CompactRange, StateTree
+from tallystick.protocol.merkle import Absence, CompactRange, Inclusion, StateTree
 from tallystick.protocol.pool import Frontier, Pending, Pool
 from tallystick.protocol.preview import Preview
 from tallystick.protocol.records import Sealer
@@ -310,6 +310,11 @@ class Ledger:
         self.head = Head(executed.height, block_id, executed.time, executed.state_root)
         self.pool.settle(result.entry_id for result in executed.results)
         self.preview.follow(executed.rows.items(), self.pool.entries.values())
+
+    def prove(self, path: str) -> Inclusion | Absence:
+        """The proof that the sealed state has this row, or that it has none."""
+        self.discard()
+        return self._tree_now().prove(path)
 
     def check_root(self) -> bool:
         """Whether the sealed state has the root that the newest block says."""
