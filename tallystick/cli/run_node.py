@@ -5,6 +5,7 @@ What the transport raises becomes words here, so that no other module has to imp
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -112,10 +113,27 @@ def _in_words(error: TransportError) -> CommandError:
     return CommandError(reason, str(error), exit_code=ExitCode.OFFLINE)
 
 
+class _JsonLines(logging.Formatter):
+    """One JSON object a line, for programs: time in ms, level, part of the node, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        row = {
+            "time": round(record.created * 1000),
+            "level": record.levelname.lower(),
+            "part": record.name.removeprefix("tallystick."),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            row["trace"] = self.formatException(record.exc_info)
+        return json.dumps(row, ensure_ascii=False)
+
+
 def _log_to_stderr(options: Options) -> None:
     level = logging.ERROR if options.quiet else logging.DEBUG if options.verbose else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(
+        _JsonLines() if options.json else logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+    )
     root = logging.getLogger("tallystick")
     root.addHandler(handler)
     root.setLevel(level)
