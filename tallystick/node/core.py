@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final, assert_never
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import messages as m
 from tallystick.node.config import SealingTimes
-from tallystick.node.effects import Effect, HangUp, Pause, Recheck, Resume, Verified, Verify, Wake
+from tallystick.node.effects import Effect, HangUp, Learn, Pause, Recheck, Resume, Verified, Verify, Wake
 from tallystick.node.errors import StoreError, StoreReason
+from tallystick.node.forking import ForkWatch
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
 from tallystick.node.messages import MessageError
+from tallystick.node.net_address import peer_id
 from tallystick.node.sealer import Sealer, row_of
 from tallystick.node.session import Session
 from tallystick.node.sync import Sync
@@ -38,6 +40,7 @@ from tallystick.protocol.errors import BlockError, DecodeError
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
     from tallystick.node.archive import Archive
+    from tallystick.node.enrolment import OpenTicket
     from tallystick.protocol.assembly import Assembled
     from tallystick.protocol.block import Block
     from tallystick.protocol.entry import Entry
@@ -87,6 +90,15 @@ class NodeCore:
         """Why this node trusts its ledger no more; nothing is sealed then."""
         self.on_block: Callable[[int], None] | None = None
         """Told of each new height."""
+        self.on_alarm: Callable[[], None] | None = None
+        """Told once when the ledger is found to have forked."""
+        self.guests: dict[PeerKey, int] = {}
+        """Strangers who have shown a member's recovery key, and until when they may fetch the ledger."""
+        self.tickets: dict[bytes, OpenTicket] = {}
+        """Device tickets that wait for their machine, by their public key. They hold a signing key: never stored."""
+        self.watch = ForkWatch(self)
+        if self.watch.fork is not None:
+            self.alarm = self.watch.fork.words
         self._trusted = frozenset(trusted)
         self._jobs: dict[int, tuple[Batch, Session | None]] = {}
         self._job_next = 0
@@ -149,6 +161,8 @@ class NodeCore:
             return True
         if not self.ledger.head.height and self.ledger.id not in self.ledger.pool:
             return False
+        if self.guests.get(peer, 0) > self.now:
+            return True
         state = self.ledger.view(self.now)
         use = state.keys.get(peer)
         if use is None or use.use not in ("node", "convicted"):
@@ -278,8 +292,10 @@ class NodeCore:
         self._remember(session.peer, hello.addresses)
         if first:
             self._hand_over_loose(session)
+            self.sync.tell_peers(session.peer, self.is_member)
             if hello.height and hello.height <= self.ledger.head.height:
                 self._check_branch(session)
+            self.watch.show(session)
         if hello.height == self.ledger.head.height:
             self.sync.send_sealing(session.peer, self.sealer.messages())
             self.sealer.greeted(self.now)
@@ -288,6 +304,7 @@ class NodeCore:
         ours = self.archive.block_id(session.height)
         if ours is not None and ours != session.block_id:
             log.error("peer %s has another block %d", session.peer.hex()[:8], session.height)
+            self.watch.ask(session, session.height)
 
     def _on_gossip(self, event: Gossip) -> None:
         """A hint that there is something new: ask whoever handed it on."""
@@ -333,6 +350,7 @@ class NodeCore:
         if taken.added:
             self.archive.keep((pending.entry for pending in taken.added), sync=False)
             self._added(taken.added, peer)
+            self._check_own(taken.added)
         for batch in self.intake.reopen(taken.follow_up):
             self._verify(batch, self.sync.sessions.get(batch.peer))
         if taken.missing_height > self.ledger.head.height:
@@ -343,25 +361,29 @@ class NodeCore:
         self.sync.announce(added, source, self.now)
         if any(row.body.INTRODUCES for row in added):
             self.out.append(Recheck())
-        if source is not None and any(
-            row.entry.device == self.device and row.entry.seq >= self.archive.store.guard.state.seq for row in added
-        ):
-            self._check_own(added)
         self.sealer.entries_came(self.now)
 
     def _check_own(self, added: Sequence[Pending]) -> None:
-        """Entries of our own device that we do not know: the key lives elsewhere too, or this is an old backup."""
-        newest = max(row.entry.seq for row in added if row.entry.device == self.device)
-        if newest > self.archive.store.guard.state.seq and not self.loose:
-            self.sealer.mute(
-                "entries of this device came from elsewhere: a copy of it runs, or its data are an old backup"
-            )
+        """Entries of our own device that came from others: a copy of it runs, unless a backup was put back.
+
+        Then what the guard remembers is only coming back. Our join is known, though it has no place here yet.
+        """
+        known = {entry.id for entry in self.loose}
+        own = [row.entry for row in added if row.entry.device == self.device and row.entry.id not in known]
+        store = self.archive.store
+        if not own or (
+            store.is_restored
+            and all(entry.seq <= store.guard.state.seq for entry in own)
+            and len(self.ledger.pool.branches.get(self.device, ())) <= 1
+        ):
+            return
+        self.sealer.mute("entries of this device came from elsewhere: a copy of it runs, or its data are an old backup")
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
     def _on_block(self, session: Session, message: m.Block) -> None:
         """A sealed block: what it needs is here, or is asked for."""
-        if self.take_block(message):
+        if self.take_block(message, session):
             return
         if not session.asks:
             self.sync.ask_blocks(session, self.now, with_entries=True)
@@ -372,7 +394,7 @@ class NodeCore:
             self.sync.hang_up(session.peer, "a block came without its entries", blame=False)
             self.sync.close(session.peer)
 
-    def take_block(self, message: m.Block) -> bool:
+    def take_block(self, message: m.Block, session: Session | None = None) -> bool:
         """Judge a sealed block and make it final here. False: some of its entries are not here.
 
         One that is known, or does not come next, does nothing. Raises BlockError, DecodeError.
@@ -383,7 +405,9 @@ class NodeCore:
         if self.alarm:
             return True
         block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids)
-        if block.header.height != self.ledger.head.height + 1:
+        head = self.ledger.head
+        if block.header.height != head.height + 1 or block.header.prev_id != head.block_id:
+            self.watch.compare(message, block, session)
             return True
         assembled = check_sealed(self.ledger, block)
         if isinstance(assembled, Missing):
@@ -410,6 +434,15 @@ class NodeCore:
     def accused(self, evidence: Evidence) -> None:
         """Keep the proof that a sealer has signed contradictions; whoever writes next puts it on the ledger."""
         self.archive.keep_sealing([(b"evidence/" + tagged_hash("evidence", evidence.encode()), evidence.encode())])
+
+    def raise_alarm(self, why: str) -> None:
+        """Trust the ledger no more: seal nothing, fetch no more blocks, and say so."""
+        log.critical("%s", why)
+        self.alarm = why
+        self.sync.is_stopped = True
+        self.sealer.begin(self.now)
+        if self.on_alarm is not None:
+            self.on_alarm()
 
     # -- joining -------------------------------------------------------------------------------------------------------
 
@@ -442,13 +475,23 @@ class NodeCore:
         """Keep where a member was reached, for the next start."""
         rows = [address for address in addresses if len(address) <= 256][:8]
         if rows and self.archive.addresses_of(peer) != rows:
-            try:
-                self.archive.keep_addresses(peer, rows)
-            except StoreError as error:
-                if error.reason != StoreReason.DISK_FULL:
-                    raise
+            self._keep_addresses(peer, rows)
+            self.out.append(Learn(tuple(rows), hearsay=False))
+            self.sync.tell_of(peer, rows)
+
+    def _keep_addresses(self, peer: PeerKey, rows: list[str]) -> None:
+        try:
+            self.archive.keep_addresses(peer, rows)
+        except StoreError as error:
+            if error.reason != StoreReason.DISK_FULL:
+                raise
 
     def _on_peers(self, message: m.Peers) -> None:
+        """Where others were reached: worth a try, but no better than what a member has said of itself."""
         for peer, addresses in message.peers:
-            if self.is_member(peer) and not self.archive.addresses_of(peer):
-                self._remember(peer, addresses)
+            rows = [address for address in addresses if address.endswith(f"/p2p/{peer_id(peer)}")]
+            if not rows or peer == self.node_key.public or not self.is_member(peer):
+                continue
+            if not self.archive.addresses_of(peer):
+                self._keep_addresses(peer, rows)
+            self.out.append(Learn(tuple(rows), hearsay=True))

@@ -33,6 +33,23 @@ class _Target:
     last_error: str = ""
     last_contact_ms: int = 0
 
+    def take(self, address: str, *, hearsay: bool) -> None:
+        """Add an address, at the end or, if others say so, at the beginning."""
+        if address in self.addresses and hearsay:
+            return
+        if address not in self.addresses:
+            if len(self.addresses) >= ADDRESSES_MAX:
+                del self.addresses[next(iter(self.addresses))]
+            if not hearsay:
+                self.hurry()
+        self.addresses.pop(address, None)
+        self.addresses = {address: None, **self.addresses} if hearsay else {**self.addresses, address: None}
+
+    def hurry(self) -> None:
+        """There is something new to be tried: do it now."""
+        self.next_ms = 0
+        self.back_off_ms = BACK_OFF_MS_MIN
+
 
 class Dialer:
     """Addresses and intervals of all peers."""
@@ -45,8 +62,11 @@ class Dialer:
         # Jitter is for the network, not for a rule: it keeps peers that woke together from dialling together.
         self._random = random.Random(seed)
 
-    def learn(self, addresses: Iterable[str]) -> list[PeerKey]:
-        """Take in addresses that end in `/p2p/...`; return whose they are. Unreadable ones are left out."""
+    def learn(self, addresses: Iterable[str], *, hearsay: bool = False) -> list[PeerKey]:
+        """Take in addresses that end in `/p2p/...`; return whose they are. Unreadable ones are left out.
+
+        What is only hearsay is tried last, and displaces nothing but what was tried last so far.
+        """
         peers = []
         for text in addresses:
             try:
@@ -56,11 +76,8 @@ class Dialer:
             if address.peer == self._own:
                 continue
             target = self._targets.setdefault(address.peer, _Target())
-            target.addresses.pop(str(address), None)
-            target.addresses[str(address)] = None
-            while len(target.addresses) > ADDRESSES_MAX:
-                del target.addresses[next(iter(target.addresses))]
             peers.append(address.peer)
+            target.take(str(address), hearsay=hearsay)
         return peers
 
     def peers(self) -> list[PeerKey]:
@@ -109,8 +126,7 @@ class Dialer:
     def hurry(self) -> None:
         """The machine woke up, or its network changed: everybody is due."""
         for target in self._targets.values():
-            target.next_ms = 0
-            target.back_off_ms = BACK_OFF_MS_MIN
+            target.hurry()
 
     def blame(self, peer: PeerKey, now: int) -> None:
         """The peer broke the protocol: leave it alone for a while."""

@@ -70,7 +70,15 @@ class Recheck:
     """Members have changed: ask the gate again for every connection."""
 
 
-Effect = Send | Publish | HangUp | Verify | Pause | Resume | Recheck
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """A member can be dialled there. `hearsay`: somebody else says so."""
+
+    addresses: tuple[str, ...]
+    hearsay: bool
+
+
+Effect = Send | Publish | HangUp | Verify | Pause | Resume | Recheck | Learn
 
 
 @dataclass(frozen=True, slots=True)

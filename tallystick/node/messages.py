@@ -31,6 +31,9 @@ MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 #: Room for the framing of one part.
 _PART_BYTES: Final = FRAME_BYTES_MAX - 256
 _DEVICES_MAX: Final = 4096
+#: Members of whom one message says where they are, and addresses of each.
+PEERS_MAX: Final = 64
+ADDRESSES_MAX: Final = 8
 
 Height = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -141,7 +144,8 @@ class Peers(Message, frozen=True):
 
     NAME: ClassVar[str] = "peers"
     peers: Annotated[
-        list[tuple[Bytes32, Annotated[list[Address], msgspec.Meta(max_length=8)]]], msgspec.Meta(max_length=64)
+        list[tuple[Bytes32, Annotated[list[Address], msgspec.Meta(max_length=ADDRESSES_MAX)]]],
+        msgspec.Meta(max_length=PEERS_MAX),
     ]
 
 

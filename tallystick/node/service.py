@@ -34,6 +34,7 @@ from tallystick.node.effects import (
     Check,
     Effect,
     HangUp,
+    Learn,
     Pause,
     Publish,
     Recheck,
@@ -219,6 +220,8 @@ class Node:
                     transport.resume(peer)
                 case Recheck():
                     transport.recheck()
+                case Learn(addresses=addresses, hearsay=hearsay):
+                    self.dialer.learn(addresses, hearsay=hearsay)
         self._changed.set()
         self._stirred.set()
         self._stirred = trio.Event()

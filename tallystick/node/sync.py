@@ -8,7 +8,7 @@ Source: docs/spec/sync.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.hashing import tagged_hash
@@ -54,6 +54,8 @@ class Sync:
         self.sessions: dict[PeerKey, Session] = {}
         self.addresses: list[str] = []
         """Where this node can be dialled; told to members only."""
+        self.is_stopped = False
+        """Whether no more blocks are fetched: the ledger has forked."""
         self._digest: bytes | None = None
         self._gone: dict[PeerKey, set[bytes]] = {}
         """What peers had that have gone: somebody else has it, though nobody is there."""
@@ -116,6 +118,24 @@ class Sync:
         if source is None:
             heads = [(row.entry.device, row.entry.seq, row.entry.id) for row in rows[-64:]]
             self._out.append(Publish(m.encode_message(m.New(heads))))
+
+    def tell_peers(self, peer: PeerKey, is_member: Callable[[PeerKey], bool]) -> None:
+        """Tell a peer where the other members were reached last."""
+        rows = [
+            (other, addresses[: m.ADDRESSES_MAX])
+            for other, addresses in self._archive.peers()
+            if other != peer and addresses and is_member(other)
+        ]
+        # Those that are there now are worth most.
+        rows.sort(key=lambda row: row[0] not in self.sessions)
+        if rows:
+            self.send(peer, m.Peers(rows[: m.PEERS_MAX]))
+
+    def tell_of(self, peer: PeerKey, addresses: list[str]) -> None:
+        """Tell everybody where a peer has just said that it can be reached."""
+        for other, session in self.sessions.items():
+            if other != peer and session.greeted:
+                self.send(other, m.Peers([(peer, addresses[: m.ADDRESSES_MAX])]))
 
     def greet_all(self, now: int) -> None:
         """Tell everybody where we stand: after a block."""
@@ -254,6 +274,8 @@ class Sync:
 
     def catch_up(self, now: int, *, with_entries: bool | None = None) -> None:
         """Ask one peer for the next blocks, unless blocks are on their way already."""
+        if self.is_stopped:
+            return
         height = self._ledger.head.height
         ahead = [session for session in self.sessions.values() if session.height > height]
         if not ahead or any(session.blocks_asked for session in ahead):
@@ -265,6 +287,12 @@ class Sync:
         session.blocks_asked = now
         session.asks.append(with_entries)
         self.send(session.peer, m.GetBlocks(self._ledger.head.height + 1, m.BLOCKS_MAX, with_entries))
+
+    def ask_block(self, session: Session, height: int, now: int) -> None:
+        """Ask for one block that is not the next one, to compare it with ours."""
+        session.blocks_asked = now
+        session.asks.append(False)
+        self.send(session.peer, m.GetBlocks(height, 1, False))
 
     def block_settled(self, sealed: Iterable[bytes]) -> None:
         """Entries are sealed: nobody needs to hear of them any more."""
