@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.node import messages as m
 from tallystick.node.effects import Check, Verified, Verify
-from tallystick.node.errors import ExitCode, NodeError
+from tallystick.node.errors import ExitCode, NodeError, StoreError
 from tallystick.node.intake import Batch, BlameError
 from tallystick.node.messages import MessageError, Reader
 from tallystick.node.net_framing import FrameReader, FramingError, encode_frame
@@ -32,6 +32,7 @@ from tallystick.protocol.errors import BlockError, DecodeError
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
+    from tallystick.node.archive import Archive, BlockRow
     from tallystick.node.core import NodeCore
     from tallystick.protocol.entry import Entry
 
@@ -89,7 +90,10 @@ class Taken:
 
 
 def write_bundle(core: NodeCore, file: BinaryIO, *, base: int, now: int, key: SecretKey | None) -> dict[str, int]:
-    """Write everything after block `base`: 0 for all. Returns what was written, by noun. Raises OSError, StoreError."""
+    """Write everything after block `base`: 0 for all. Returns what was written, by noun.
+
+    Raises OSError, StoreError.
+    """
     ledger, archive = core.ledger, core.archive
     pending = sorted(ledger.pool.entries.values(), key=lambda row: (row.level, row.moment, row.entry.id))
     sealing = core.sealer.messages()
@@ -103,13 +107,12 @@ def write_bundle(core: NodeCore, file: BinaryIO, *, base: int, now: int, key: Se
 
     kind = "delta" if base else "full"
     put(MAGIC)
-    rows = [archive.block(height) for height in heights]
-    total = sum(len(row.entry_ids) for row in rows if row is not None) + len(pending)
+    # Looked at twice and never held: a whole ledger may be larger than the memory.
+    total = len(pending) + len(core.loose) + sum(len(_block(archive, height).entry_ids) for height in heights)
     head = [VERSION, ledger.id, kind, base, now, core.device, [len(heights), total, len(sealing)]]
     put(encode_frame(codec.encode(head)))  # type: ignore[arg-type]
-    for row in rows:
-        if row is None:
-            raise damaged("a block is missing in the store", "store-damaged")
+    for height in heights:
+        row = _block(archive, height)
         entries = [entry for entry_id in row.entry_ids if (entry := archive.entry(entry_id)) is not None]
         counts["entries"] += len(entries)
         for frame in _entry_frames(entries):
@@ -126,6 +129,13 @@ def write_bundle(core: NodeCore, file: BinaryIO, *, base: int, now: int, key: Se
     signature = None if key is None else key.sign(_signed(ledger.id, digest))
     file.write(encode_frame(codec.encode([_TRAILER, digest, signature])))
     return counts
+
+
+def _block(archive: Archive, height: int) -> BlockRow:
+    row = archive.block(height)
+    if row is None:
+        raise StoreError(f"block {height} is missing")
+    return row
 
 
 def _entry_frames(entries: list[Entry]) -> Iterator[bytes]:
