@@ -35,6 +35,8 @@ class Session:
     """Pending entries it has, as far as we know."""
     wanted: dict[bytes, int] = field(default_factory=dict)
     """Heads asked for -> when."""
+    hello_sent: int = -(2**62)
+    """When our HELLO was last sent to it."""
     heads_sent: int = -(2**62)
     """When our heads were last sent to it."""
     blocks_asked: int = 0
@@ -43,6 +45,8 @@ class Session:
     """Requests for blocks that are not answered yet, oldest first: whether each asked for entries too."""
     needs_entries: bool = False
     """A block came whose entries are not here: the next request asks for them."""
+    parted: int = 2**62
+    """The lowest block of it that was asked for to see where its branch parts from ours."""
     sealing_asked: int = -(2**62)
     """When the messages of the height being sealed were last asked for."""
 

@@ -137,11 +137,15 @@ class Sync:
             if other != peer and session.greeted:
                 self.send(other, m.Peers([(peer, addresses[: m.ADDRESSES_MAX])]))
 
+    def greet(self, session: Session, now: int) -> None:
+        """Tell one peer where we stand."""
+        session.hello_sent = now
+        self.send(session.peer, self._hello(now))
+
     def greet_all(self, now: int) -> None:
         """Tell everybody where we stand: after a block."""
-        hello = self._hello(now)
-        for peer in self.sessions:
-            self.send(peer, hello)
+        for session in self.sessions.values():
+            self.greet(session, now)
 
     def broadcast(self, messages: list[bytes], but: PeerKey | None = None) -> None:
         """Hand sealing messages to every peer but the one they came from."""
@@ -181,6 +185,9 @@ class Sync:
         for session in self.sessions.values():
             if session.blocks_asked and session.blocks_asked + ANSWER_MS < now:
                 session.blocks_asked = 0
+            if session.greeted and session.hello_sent + HELLO_MS <= now:
+                # Whatever was refused by a full queue, or lost with a gossip, is found by comparing digests.
+                self.greet(session, now)
         self.catch_up(now)
 
     # -- what peers say --------------------------------------------------------------------------------------------
