@@ -12,21 +12,21 @@ from tallystick.node.errors import ExitCode
 _TEXT_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, bytes_max: int = _TEXT_BYTES_MAX) -> str:
     """A text file; `-` is standard input. Raises CommandError: file-not-found, file-unreadable."""
     import sys
 
     try:
         if str(path) == "-":
-            data = sys.stdin.buffer.read(_TEXT_BYTES_MAX + 1)
+            data = sys.stdin.buffer.read(bytes_max + 1)
         else:
             with path.open("rb") as file:
-                data = file.read(_TEXT_BYTES_MAX + 1)
+                data = file.read(bytes_max + 1)
     except FileNotFoundError as error:
         raise CommandError("file-not-found", f"{path} does not exist", exit_code=ExitCode.NOT_FOUND) from error
     except OSError as error:
         raise CommandError("file-unreadable", f"{path}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
-    if len(data) > _TEXT_BYTES_MAX:
+    if len(data) > bytes_max:
         raise CommandError("file-unreadable", f"{path} is too large", exit_code=ExitCode.USAGE)
     try:
         return data.decode("utf-8-sig")

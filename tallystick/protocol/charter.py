@@ -349,13 +349,22 @@ def read_toml(text: str) -> dict[str, Any]:
 
     Raises CharterError; the path of a syntax error is its line and column.
     """
-    if len(text) > TEXT_LENGTH_MAX:
-        raise CharterError((Problem("", len(text), f"at most {TEXT_LENGTH_MAX} characters"),))
+    document = parse_toml(text, TEXT_LENGTH_MAX)
+    if _is_strange(document):
+        # No setting takes such a value, so this raises, and names everything else that is wrong as well.
+        read_charter(document)
+    return document
+
+
+def parse_toml(text: str, length_max: int) -> dict[str, Any]:
+    """Parse TOML that somebody wrote by hand: a charter, or what holds one. Raises CharterError."""
+    if len(text) > length_max:
+        raise CharterError((Problem("", len(text), f"at most {length_max} characters"),))
     if (dotted := _DOTTED.search(text)) is not None:
         line = text.count("\n", 0, dotted.start()) + 1
         raise CharterError((Problem(f"line {line}", dotted[0], "keys of few dotted parts"),))
     try:
-        document = tomllib.loads(text, parse_float=_NoInteger)
+        return tomllib.loads(text, parse_float=_NoInteger)
     except RecursionError:
         raise CharterError((Problem("", None, "tables and lists that are not so deep in one another"),)) from None
     except tomllib.TOMLDecodeError as error:
@@ -363,10 +372,6 @@ def read_toml(text: str) -> dict[str, Any]:
     except ValueError:
         # What is left is an integer of thousands of digits, which Python will not convert.
         raise CharterError((Problem("", None, "whole numbers of 64 bits"),)) from None
-    if _is_strange(document):
-        # No setting takes such a value, so this raises, and names everything else that is wrong as well.
-        read_charter(document)
-    return document
 
 
 class _NoInteger:

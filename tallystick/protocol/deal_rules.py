@@ -365,8 +365,9 @@ def refer(act: Act, member_id: bytes, earned: int) -> None:
     member = state.members[member_id]
     if rule is None or member.inviter is None or act.at >= member.since + rule.period or lots.is_forfeiting(member):
         return
-    inviter: Member = state.members[member.inviter]
-    if inviter.status == "departed":
+    inviter: Member | None = state.members.get(member.inviter)
+    # In a rehearsal somebody may have invited who comes later.
+    if inviter is None or inviter.status == "departed":
         return
     amount = min(earned * rule.percent // 100, state.balance(POINT, "pool"))
     if rule.cap:

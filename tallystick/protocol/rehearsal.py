@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from tallystick.crypto.hashing import tagged_hash
 from tallystick.protocol import records
 from tallystick.protocol.act import Act, Context, Sealed
 from tallystick.protocol.charter import Charter, from_bytes
+from tallystick.protocol.charter_fields import AMOUNT_MAX
 from tallystick.protocol.deal_rules import open_terms, terms_of
 from tallystick.protocol.duty import start_cycle
 from tallystick.protocol.entry import Entry
@@ -30,11 +31,15 @@ from tallystick.protocol.kinds.found import found_state, grant_start
 from tallystick.protocol.kinds.table import read_body
 from tallystick.protocol.lots import vested_of
 from tallystick.protocol.merkle import StateTree
-from tallystick.protocol.records_deal import Deal
+from tallystick.protocol.records_deal import Deal, Terms
 from tallystick.protocol.scenario import Event, Scenario
 from tallystick.protocol.state import State
 from tallystick.protocol.transition import Fold
 
+T = TypeVar("T")
+
+#: Most characters of the title of an open offer, as on the command line.
+TITLE_LENGTH_MAX: Final = 200
 #: Where a rehearsal's time 0 lies. In the rules 0 means "never", so nothing may happen at 0 itself.
 EPOCH_MS: Final = 1_000_000_000_000
 _DECIDED: Final = frozenset(("approved", "rejected", "disputed", "returned"))
@@ -217,8 +222,8 @@ class Rehearsal:
                 return
             self._block(due, f"tick#{self.height + 1}".encode(), None)
 
-    def _block(self, due: int, name: bytes, event: tuple[Event, Body] | None) -> str | None:
-        """One block at `due` or right after the one before; the reason for which its event is void."""
+    def _block(self, due: int, name: bytes, event: tuple[Event, Body] | None) -> tuple[Reason | None, str]:
+        """One block at `due` or right after the one before; why its event is void, and more about that."""
         previous = self._time
         time = max(due, previous + 1)
         fold = Fold(self.state, self._context(time, previous))
@@ -227,11 +232,15 @@ class Rehearsal:
             act = Act(self.state, fold.context, at, member_id(who))
             self._join(act, who)
             self.postings += len(act.postings)
-        reason: str | None = None
+        reason: Reason | None = None
+        detail = ""
         if event is not None:
             moment = max(due, previous)
             result = fold.apply(self._entry(event[0], event[1], moment), event[1], moment)
-            reason = None if result.reason is None else str(result.reason)
+            if result.reason is not None:
+                # Who has not come yet has no device, but there are no devices here to speak of.
+                reason = result.reason if result.author else Reason.NOT_A_MEMBER
+                detail = result.detail
             self.postings += len(result.postings)
         fold.finish()
         self.postings += sum(len(tick.postings) for tick in fold.ticks)
@@ -240,7 +249,7 @@ class Rehearsal:
                 len(self.history.blocks), max(due, previous), _key(event[0].by, "device"), 0, self.height
             )
         self._commit(tagged_hash("rehearse", name), time)
-        return reason
+        return reason, detail
 
     def _commit(self, block_id: bytes, time: int) -> None:
         self.history.deals.update(self.state.closed.rows)
@@ -274,10 +283,13 @@ class Rehearsal:
             self._block(due, name, None)
             self.outcomes.append(Outcome(event=event, reason=str(error.reason), detail=error.detail))
             return
-        self.outcomes.append(Outcome(event=event, reason=self._block(due, name, (event, body))))
+        reason, detail = self._block(due, name, (event, body))
+        self.outcomes.append(Outcome(event=event, reason=None if reason is None else str(reason), detail=detail))
 
     def _body(self, event: Event) -> Body:
         """The body of an event's entry. Raises EntryError(MALFORMED) for what no command line would sign."""
+        if event.refused:
+            raise EntryError(Reason.MALFORMED, event.refused)
         kind = _KINDS.get(event.do, event.do)
         fields = {key: self._value(key, value) for key, value in event.args.items()}
         draw = _DRAW.get(event.do)
@@ -299,34 +311,38 @@ class Rehearsal:
         return from_bytes(self.state.charter_row.data)
 
     def _offer(self, fields: dict[str, Any], event: Event) -> dict[str, Any]:
-        charter = self._charter
-        title, points = fields.pop("open", None), fields.pop("points", None)
-        payer = fields.pop("payer", "pool")
         fields.setdefault("side", "sell")
-        if title is not None:
-            if charter.open is None or not _is_whole(points) or payer not in ("pool", "buyer") or "step" in fields:
-                raise EntryError(Reason.MALFORMED, "an open offer has a title and points, and the charter an [open]")
-            if fields.setdefault("units", 1) != 1:
-                raise EntryError(Reason.MALFORMED, "an open offer is one unit")
-            terms = open_terms(charter.open, points, payer)
-        else:
-            step = charter.steps.get(fields.get("step", ""))
-            if step is None or points is not None:
-                raise EntryError(Reason.MALFORMED, "no such step")
-            terms = terms_of(step)
-        if fields.get("copies") == 1:
+        if type(fields.get("copies")) is int and fields["copies"] == 1:
             del fields["copies"]
+        terms = self._open_terms(fields) if "open" in fields else self._step_terms(fields)
         return fields | {"terms": list(msgspec.structs.astuple(terms))}
 
+    def _open_terms(self, fields: dict[str, Any]) -> Terms:
+        """Terms of an offer that no step describes; takes out of the fields what only they say."""
+        rules = self._charter.open
+        title, points, payer = fields.pop("open"), fields.pop("points", None), fields.pop("payer", "pool")
+        if rules is None:
+            raise EntryError(Reason.MALFORMED, "the charter has no [open]: every offer names a step")
+        if not isinstance(title, str) or not 1 <= len(title) <= TITLE_LENGTH_MAX:
+            raise EntryError(Reason.MALFORMED, "an open offer has a title")
+        if type(points) is not int or not 0 <= points <= AMOUNT_MAX or payer not in ("pool", "buyer"):
+            raise EntryError(Reason.MALFORMED, "an open offer has points, and the pool or the buyer as its payer")
+        if "step" in fields or fields.setdefault("units", 1) != 1:
+            raise EntryError(Reason.MALFORMED, "an open offer has no step, and one unit")
+        return open_terms(rules, points, payer)
+
+    def _step_terms(self, fields: dict[str, Any]) -> Terms:
+        step = _row(self._charter.steps, fields.get("step"), "step")
+        if "points" in fields or "payer" in fields:
+            raise EntryError(Reason.MALFORMED, "price and payer of a step are in the charter")
+        return terms_of(step)
+
     def _claim(self, fields: dict[str, Any], event: Event) -> dict[str, Any]:
-        kind = fields.pop("kind", None)
-        if kind not in self._charter.contributions:
-            raise EntryError(Reason.MALFORMED, "no such contribution")
-        return {"contribution": kind, "count": fields.get("count", 1)}
+        deed = _row(self._charter.contributions, fields.pop("kind", None), "contribution")
+        return {"contribution": deed.id, "count": 1} | fields
 
     def _subscribe(self, fields: dict[str, Any], event: Event) -> dict[str, Any]:
-        if fields.get("round") not in self._charter.rounds:
-            raise EntryError(Reason.MALFORMED, "no such round")
+        _row(self._charter.rounds, fields.get("round"), "round")
         return {"shares": 1} | fields
 
     def _propose(self, fields: dict[str, Any], event: Event) -> dict[str, Any]:
@@ -435,8 +451,12 @@ def _deal_json(deal: Deal) -> dict[str, Any]:
     return {"status": deal.status, "gross": deal.gross, "award": award}
 
 
-def _is_whole(value: object) -> bool:
-    return type(value) is int and 0 <= value <= 10**12
+def _row(table: Mapping[str, T], name: object, noun: str) -> T:
+    """A rule of the charter by its id. Raises EntryError: MALFORMED."""
+    row = table.get(name) if isinstance(name, str) else None
+    if row is None:
+        raise EntryError(Reason.MALFORMED, f"there is no {noun} {name!r}")
+    return row
 
 
 _DRAW: Final = {
