@@ -86,6 +86,8 @@ class NodeCore:
         self.sync = Sync(ledger, archive, self.out)
         self.loose = list(loose)
         """Our own entries from before the ledger was here: a join."""
+        self._handed_in = frozenset(entry.id for entry in loose)
+        """They come back with the ledger, and are no news."""
         self.alarm = ""
         """Why this node trusts its ledger no more; nothing is sealed then."""
         self.on_block: Callable[[int], None] | None = None
@@ -368,7 +370,7 @@ class NodeCore:
 
         Then what the guard remembers is only coming back. Our join is known, though it has no place here yet.
         """
-        known = {entry.id for entry in self.loose}
+        known = self._handed_in
         own = [row.entry for row in added if row.entry.device == self.device and row.entry.id not in known]
         store = self.archive.store
         if not own or (
