@@ -95,6 +95,13 @@ class Dialer:
             out.append((peer, list(reversed(target.addresses))))
         return out
 
+    def is_trying(self, now: int) -> bool:
+        """Whether somebody is being dialled, or is due."""
+        return any(
+            target.dialling or (target.next_ms <= now and not self.is_blamed(peer, now))
+            for peer, target in self._targets.items()
+        )
+
     def wake(self, connected: Iterable[PeerKey]) -> int | None:
         """When somebody will be due."""
         there = set(connected)

@@ -101,6 +101,7 @@ class Node:
         self.dialer = Dialer(self.node_key.public, int.from_bytes(self.node_key.public[:8], "big"))
         self._changed = trio.Event()
         self._stirred = trio.Event()
+        self._redial = trio.Event()
         self._threads = trio.CapacityLimiter(THREADS)
         self._nursery: trio.Nursery | None = None
         self._waiting: deque[Event] = deque()
@@ -161,11 +162,11 @@ class Node:
                     self._changed.set()
                 case Resumed():
                     log.info("the machine slept for %d s", event.slept_ms // 1000)
-                    self.dialer.hurry()
+                    self._hurry()
                     self._changed.set()
                 case Listening(addresses=addresses):
                     self._set_addresses(addresses)
-                    self.dialer.hurry()
+                    self._hurry()
                     self._changed.set()
             self.feed(event)
 
@@ -222,7 +223,11 @@ class Node:
                     transport.recheck()
                 case Learn(addresses=addresses, hearsay=hearsay):
                     self.dialer.learn(addresses, hearsay=hearsay)
+                    self._redial.set()
         self._changed.set()
+        self._stir()
+
+    def _stir(self) -> None:
         self._stirred.set()
         self._stirred = trio.Event()
 
@@ -263,7 +268,7 @@ class Node:
                 # What the core has in memory may be more than what the disk has taken.
                 self.core = self._load()
                 self.read_only = None
-                self.dialer.hurry()
+                self._hurry()
 
     # -- peers ---------------------------------------------------------------------------------------------------------
 
@@ -297,7 +302,14 @@ class Node:
                         self.dialer.failed(peer, "not a member", now)
             wake = self.dialer.wake(self.transport.peers())
             wait_s = 5.0 if wake is None else max(0.05, (wake - now_ms()) / 1000)
-            await trio.sleep(min(wait_s, 5.0))
+            self._redial = trio.Event()
+            with trio.move_on_after(min(wait_s, 5.0)):
+                await self._redial.wait()
+
+    def _hurry(self) -> None:
+        """Try everybody at once."""
+        self.dialer.hurry()
+        self._redial.set()
 
     async def _dial(self, peer: PeerKey, addresses: Sequence[str]) -> None:
         why = ""
@@ -311,6 +323,7 @@ class Node:
                 self.dialer.connected(peer, now_ms())
                 return
         self.dialer.failed(peer, why, now_ms())
+        self._stir()
 
     async def dial_now(self, address: str) -> None:
         """Connect to an address a person named. Raises UnreachableError."""
@@ -327,9 +340,9 @@ class Node:
         if address is not None:
             await self.dial_now(address)
         else:
-            self.dialer.hurry()
+            self._hurry()
             with trio.move_on_after(DIAL_S):
-                await self._until(lambda: bool(self._greeted()))
+                await self._until(lambda: bool(self._greeted()) or not self._may_meet())
             if not self._greeted():
                 known = len(self.dialer.peers())
                 raise UnreachableError(f"none of {known} known peers answers" if known else "no peer is known yet")
@@ -346,6 +359,10 @@ class Node:
             "blocks": core.ledger.head.height - before[1],
             "pending": len(core.ledger.pool),
         }
+
+    def _may_meet(self) -> bool:
+        """Whether somebody is there, or is being looked for."""
+        return bool(self.transport.peers()) or self.dialer.is_trying(now_ms())
 
     def _greeted(self) -> list[PeerKey]:
         return [peer for peer, session in self.core.sync.sessions.items() if session.greeted]

@@ -97,3 +97,19 @@ def test_blamed_peer_is_left_alone_longer_each_time() -> None:
     assert not row.is_blamed(PEER, later)
     row.blame(PEER, later)
     assert row.is_blamed(PEER, later + 2 * BLAME_MS_MIN - 1)
+
+
+def test_trying_ends_when_everybody_has_failed() -> None:
+    """Whoever waits for somebody to answer knows when it is in vain."""
+    row = dialer()
+    assert not row.is_trying(NOW)
+    row.learn([address(1)])
+    assert row.is_trying(NOW)
+    row.due(NOW, [])
+    assert row.is_trying(NOW)
+    row.failed(PEER, "refused", NOW)
+    assert not row.is_trying(NOW)
+    row.hurry()
+    assert row.is_trying(NOW)
+    row.blame(PEER, NOW)
+    assert not row.is_trying(NOW)
