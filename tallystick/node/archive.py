@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _encode = msgspec.msgpack.Encoder().encode
 _CACHE_ROWS: Final = 20_000
 _ERASED: Final = "erased/"
+_MUTE: Final = b"mute"
 #: Accounts that belong to a member, or to a deal (`escrow`): what touches them can be found by its id.
 _OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
@@ -214,7 +215,7 @@ class Archive:
             self.store.write(puts, sync=sync)
 
     def entries_with(self, needle: bytes) -> Iterator[Entry]:
-        """Stored entries whose header holds these bytes somewhere. It reads them all: for what happens once in a life."""
+        """Stored entries whose header holds these bytes somewhere. It reads them all: for rare questions."""
         for key, data in self.store.iterate(prefix=layout.ENTRY):
             if needle in data[64:]:
                 entry = self.entry(key[1:])
@@ -337,6 +338,15 @@ class Archive:
             else:
                 puts.append((layout.SEALING + name, data))
         self.store.write(puts, deletes, sync=True)
+
+    def mute_reason(self) -> str | None:
+        """Why this node is mute, where it is not only that its database was put back."""
+        data = self.store.get(layout.SEALING + _MUTE)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def keep_mute_reason(self, why: str | None) -> None:
+        """Remember it over restarts, durable on return; None when it is settled."""
+        self.keep_sealing([(_MUTE, None if why is None else why.encode())])
 
     def keep_message(self, height: int, message: bytes) -> None:
         """Keep a sealing message of somebody else: a restart, a partner or a bundle may need it."""

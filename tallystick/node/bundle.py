@@ -240,7 +240,7 @@ class _Taking:
         core = self._core
         match message:
             case m.Entries():
-                batch, _ = core.intake.open(message.entries, STICK, self._now, asked=True)
+                batch, _ = core.intake.open(message.entries, STICK, self._now, asked=True, for_block=True)
                 self._taken.known += len(message.entries) - len(batch.entries)
                 self._close(batch)
             case m.Block():

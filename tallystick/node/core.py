@@ -53,6 +53,8 @@ log = logging.getLogger("tallystick.node")
 
 Event = TransportEvent | Verified | Wake
 
+#: Under which name evidence against sealers is kept.
+EVIDENCE: Final = b"evidence/"
 #: Batches of one peer whose signatures are judged at the same time; behind them its messages wait.
 BATCHES_MAX: Final = 4
 #: Messages of one peer that may wait before it is not read any more.
@@ -255,7 +257,8 @@ class NodeCore:
                 self._on_hello(session, message)
             case m.Entries():
                 asked = bool(session.wanted) or bool(session.blocks_asked)
-                batch, orphaned = self.intake.open(message.entries, session.peer, now, asked=asked)
+                for_block = bool(session.blocks_asked)
+                batch, orphaned = self.intake.open(message.entries, session.peer, now, asked=asked, for_block=for_block)
                 if batch.entries:
                     self._verify(batch, session)
                 if orphaned and not session.blocks_asked:
@@ -435,7 +438,12 @@ class NodeCore:
 
     def accused(self, evidence: Evidence) -> None:
         """Keep the proof that a sealer has signed contradictions; whoever writes next puts it on the ledger."""
-        self.archive.keep_sealing([(b"evidence/" + tagged_hash("evidence", evidence.encode()), evidence.encode())])
+        self.archive.keep_sealing([(EVIDENCE + tagged_hash("evidence", evidence.encode()), evidence.encode())])
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether something against a sealer waits to be put on the ledger."""
+        return bool(self.archive.sealings(EVIDENCE))
 
     def raise_alarm(self, why: str) -> None:
         """Trust the ledger no more: seal nothing, fetch no more blocks, and say so."""

@@ -17,9 +17,11 @@ from tallystick.node.identity import KeyLockedError
 from tallystick.node.view import NodeFacts, View
 from tallystick.node.writes import WRITES
 from tallystick.node.writes_base import ArgumentError, Draft, read_args
+from tallystick.node.writes_devices import added_by
 from tallystick.protocol.entry import Entry, encode_annex, encode_header, make_entry, read_entry_untrusted
 from tallystick.protocol.entry import annex_hash as hash_of_annex
 from tallystick.protocol.errors import DecodeError, EntryError, Reason
+from tallystick.protocol.kinds.evidence import Convict
 from tallystick.protocol.limits import SALT_SIZE_BYTES
 
 if TYPE_CHECKING:
@@ -99,19 +101,47 @@ class Desk:
             raise KeyLockedError("this is not the key of this device", reason="wrong-key")
         entry = self._signed(draft, annex, key, now)
         self._core.submit(entry, now)
+        self.convict(key, now)
         answer = self.status_of(entry, draft.deal)
         if draft.secret is not None:
             answer["ticket"] = self._ticket(entry, draft, now)
         return answer
+
+    def convict(self, key: SecretKey, now: int) -> int:
+        """Put on the ledger what sealers were found to have signed, as far as it is not known there yet.
+
+        Called with every write, and whenever a key is at hand. Returns how many entries were written.
+        """
+        from tallystick.node.core import EVIDENCE
+
+        core = self._core
+        written = 0
+        for name, data in core.archive.sealings(EVIDENCE):
+            if core.sealer.muted or self._me(now) is None:
+                break
+            draft = Draft(Convict(evidence=data))
+            try:
+                result = self._try_out(self._unsigned(draft, None, now), now)
+                reason = result.reason
+            except RefusedError as error:
+                reason = Reason(error.reason)
+            if reason is None:
+                core.submit(self._signed(draft, None, key, now), now)
+                written += 1
+            elif reason not in (Reason.ALREADY_DONE, Reason.NOT_FOUND, Reason.BAD_SIGNATURE):
+                # This device may not say so now; another one may, or this one later.
+                continue
+            core.archive.keep_sealing([(name, None)])
+        return written
 
     def _check_can_write(self, now: int) -> None:
         core = self._core
         refusal = core.archive.store.refusal
         if refusal is not None:
             raise refusal
-        if core.sealer.muted and core.archive.store.is_restored:
+        if core.sealer.muted:
             raise NodeError(
-                "this device is mute: its database is older than what it has signed",
+                f"this device is mute: {core.sealer.muted}",
                 reason="mute",
                 exit_code=ExitCode.REFUSED,
                 hint="`tally doctor` explains the ways out",
@@ -130,6 +160,10 @@ class Desk:
         seq, prev = ledger.head_of(self._core.device)
         head = ledger.head
         refs = (*draft.body.refs(), *draft.links)
+        if seq < 0:
+            # The first entry of a device links what has introduced it.
+            added = added_by(self.view(now), self._core.device)
+            refs = (*refs, added) if added is not None else refs
         return {
             "ledger": ledger.id,
             "seq": seq + 1,

@@ -24,8 +24,9 @@ AHEAD_MS_MAX: Final = 600_000
 RESTED_MS: Final = 30 * 86_400_000
 
 _MUTE_FIX: Final = (
-    "if another copy of this home runs, stop using this one and add this computer as a device of its own; if none "
-    "does, meet a partner with `tally sync`, then `tally seal --unmute`"
+    "meet the others (`tally sync`): what is missing may come back, and the node speaks again by itself; if another "
+    "copy of this home runs, stop using this one and add this computer as a device of its own (`tally device add` "
+    "there); if none does, `tally seal --unmute`"
 )
 _DEVICE: Final = {
     "frozen": (
@@ -85,9 +86,13 @@ def _of_store(home: Home, store: LevelStore, short: str, now: int) -> Iterator[t
     yield f"store {short}", Finding(True, f"opens{torn}: block {head.height}, {len(ledger.pool)} pending{waits}")
     if store.refusal is not None:
         yield f"writing {short}", failed(store.refusal)
-    yield f"guard {short}", _guard("a backup was put back, or the disk forgot" if store.is_restored else None)
+    yield f"guard {short}", _guard(_mute_words(archive) if store.is_restored else None)
     yield f"newest block {short}", _newest(head.time, head.height, now)
     yield f"device {short}", _device(home, archive)
+
+
+def _mute_words(archive: Archive) -> str:
+    return archive.mute_reason() or "a backup was put back, or the disk forgot"
 
 
 def _guard(mute: str | None) -> Finding:

@@ -17,7 +17,7 @@ import msgpack
 
 from tallystick.node import layout
 from tallystick.node.names import shown, stored_name
-from tallystick.node.status_words import ALONE, ASKED, MUTE, away_words, fork_words
+from tallystick.node.status_words import ALONE, ASKED, away_words, fork_words
 from tallystick.protocol.quorum import quorum
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
         return None
     ledger, head = store.get(layout.LEDGER_KEY), store.get(layout.HEAD_KEY)
     if ledger is None or head is None or next(iter(store.iterate(prefix=layout.PENDING)), None) is not None:
+        return None
+    if op == "status" and (store.is_restored or store.get(layout.SEALING + b"fork") is not None):
         return None
     if any(int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")):
         return None
@@ -112,7 +114,6 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
     me = _me(store, device)
     mine = None if me is None else _row(store, f"member/{me.hex()}")
     refusal = None if store.refusal is None else store.refusal.message
-    mute = MUTE if store.is_restored else None
     sealers = [row for _, row in sorted((int(path[7:]), row) for path, row in _rows(store, "sealer/"))]
     sealing = [row for row in sealers if row[3] in ("active", "leaving")]
     my_status = None if mine is None else mine[1] if mine[1] != "active" else mine[0]
@@ -128,9 +129,10 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
         "peers": 0,
         "node_running": False,
         "read_only": refusal is not None,
-        "mute": mute is not None,
+        "mute": False,
         "read_only_reason": refusal,
-        "mute_reason": mute,
+        "mute_reason": None,
+        "fork": None,
         "time": time,
         "charter_version": version,
         "due": False,

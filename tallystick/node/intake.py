@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 from tallystick.crypto.errors import SignatureError, TallystickError
 from tallystick.crypto.signatures import check_enrolment_key, is_valid
 from tallystick.node.effects import Check
+from tallystick.protocol.devices import REQUESTS_MAX
 from tallystick.protocol.entry import read_entry_untrusted, signed_message
 from tallystick.protocol.errors import DecodeError, EntryError, Reason
+from tallystick.protocol.kinds.recover import RecoverRequest
 from tallystick.protocol.kinds.table import KINDS
 from tallystick.protocol.structure import Waiting
 
@@ -35,6 +37,12 @@ ORPHAN_BYTES_MAX: Final = 8 * 1024 * 1024
 ORPHAN_MS: Final = 300_000
 #: Pending entries of one device that are taken without having been asked for.
 PENDING_PER_DEVICE_MAX: Final = 2000
+
+
+#: Devices that the sealed state does not know whose first entries are kept.
+STRANGERS_MAX: Final = 256
+#: Kinds by which a device introduces itself. A `device.add` introduces its device in the name of another.
+_OF_STRANGERS: Final = frozenset(kind for kind, body in KINDS.items() if body.INTRODUCES)
 
 
 class BlameError(TallystickError):
@@ -87,14 +95,20 @@ class Intake:
         self._flying: set[bytes] = set()
         """Entries whose signatures are being judged. What follows them is judged meanwhile, and asks again later."""
 
+        self.needed: set[bytes] = set()
+        """What a block that is being sealed needs: taken in whatever it is."""
+
     @property
     def orphan_count(self) -> int:
         return len(self._orphans)
 
-    def open(self, wires: Sequence[Wire], peer: PeerKey, now: int, *, asked: bool) -> tuple[Batch, bool]:
+    def open(
+        self, wires: Sequence[Wire], peer: PeerKey, now: int, *, asked: bool, for_block: bool = False
+    ) -> tuple[Batch, bool]:
         """Decode entries and set aside those that do not connect; the rest is to be verified.
 
-        Returns the batch and whether something was set aside. Raises BlameError.
+        Returns the batch and whether something was set aside. `for_block`: sealed blocks are on their way from this
+        peer, and they may need any entry. Raises BlameError.
         """
         entries: list[Entry] = []
         flying = self._flying
@@ -112,6 +126,8 @@ class Intake:
                 orphaned |= self._set_aside(entry, peer, now, missing, 0)
                 continue
             if not asked and self._is_flood(entry):
+                continue
+            if not for_block and entry.id not in self.needed and not self.has_room(entry):
                 continue
             flying.add(entry.id)
             entries.append(entry)
@@ -195,6 +211,28 @@ class Intake:
     def _batch(self, peer: PeerKey, entries: list[Entry]) -> Batch:
         checks = [Check(entry.device, signed_message(entry.id, entry.ledger), entry.signature) for entry in entries]
         return Batch(peer, entries, checks)
+
+    def has_room(self, entry: Entry) -> bool:
+        """Whether a first entry of an unknown device is taken: everybody can make such devices without end.
+
+        Of requests for new keys so many are taken as the ledger keeps of one member; what is more would be void.
+        """
+        if entry.seq or entry.kind not in _OF_STRANGERS:
+            return True
+        state, pool = self._ledger.state, self._ledger.pool
+        strangers = [device for device in pool.branches if device not in state.devices]
+        if len(strangers) >= STRANGERS_MAX:
+            return False
+        if entry.kind != RecoverRequest.KIND:
+            return True
+        member = entry.body.get("member")
+        waiting = sum(
+            1
+            for device in strangers
+            for end in pool.branches[device]
+            if (other := pool.entries[end].entry).kind == entry.kind and other.body["member"] == member
+        )
+        return waiting + sum(1 for row in state.recoveries.values() if row.member == member) < REQUESTS_MAX
 
     def _is_flood(self, entry: Entry) -> bool:
         row = self._ledger.state.devices.get(entry.device)

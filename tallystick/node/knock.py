@@ -5,6 +5,8 @@
     ["join", header, signature, annex or nil]
       -> ["joined"] | ["refused", reason, detail]
 
+A machine that is to become a device of a member knocks too: see `enrolment` and `recovering`.
+
 A stranger who cannot prove an invitation gets no answer, and so learns neither the ledger nor its members.
 
 Source: docs/spec/sync.md#knocking
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick.crypto.errors import TallystickError
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
+from tallystick.node import enrolment, recovering
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.transport import KNOCK_REQUEST_BYTES_MAX, KNOCK_RESPONSE_BYTES_MAX, PeerKey
 from tallystick.protocol import codec
@@ -81,7 +84,14 @@ def read_joined_untrusted(response: bytes) -> None:
 
 def answer(core: NodeCore, peer: PeerKey, request: bytes, now: int) -> bytes | None:
     """Answer a knock; None closes the stream without a word. Raises StoreError only."""
-    match _decode(request, KNOCK_REQUEST_BYTES_MAX):
+    decoded = _decode(request, KNOCK_REQUEST_BYTES_MAX)
+    match decoded:
+        case [enrolment.KNOCK, *_]:
+            return enrolment.take(core, peer, decoded, now)
+        case [recovering.KNOCK_WORDS, *_]:
+            return recovering.let_in(core, peer, decoded, now)
+        case [recovering.KNOCK_REQUEST, *_]:
+            return recovering.take_request(core, peer, decoded, now)
         case ["invitation", bytes(ledger), bytes(invite), bytes(proof)] if ledger == core.ledger.id:
             return _show_charter(core, peer, invite, proof, now)
         case ["join", bytes(header), bytes(signature), annex] if annex is None or isinstance(annex, bytes):

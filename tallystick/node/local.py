@@ -35,6 +35,7 @@ class LocalLedger:
         """The core of a node without peers, made when it is first needed: reads are quicker without."""
         if self._core is None:
             from tallystick.node.core import NodeCore
+            from tallystick.node.fork_report import write_report
             from tallystick.node.identity import read_identity, read_node_secret
 
             ledger, loose = self.archive.load(self._ledger_id)
@@ -48,6 +49,9 @@ class LocalLedger:
                 loose=loose,
             )
             self._core.sync.addresses = self._last_addresses()
+            core = self._core
+            core.on_alarm = lambda: write_report(self._home, core)
+            write_report(self._home, core)
         return self._core
 
     def do(self, op: str, args: Mapping[str, Any], key: SecretKey | None, now: int) -> Any:
@@ -64,6 +68,12 @@ class LocalLedger:
             return self._seal(now)
         if op in ("bundle_in", "bundle_out"):
             return self._bundle(op, args, key, now)
+        if op == "member_ticket":
+            from tallystick.node.recovering import member_ticket_json
+
+            return member_ticket_json(core, desk.view(now), str(args["partner"]))
+        if op == "device_ticket":
+            return self._device_ticket(key, now)
         answer = desk.do(op, args, key, now)
         self.settle(now)
         if isinstance(answer, dict) and answer.get("entry"):
@@ -89,6 +99,15 @@ class LocalLedger:
             taken = read_bundle(core, file, now=now, judge=judge)
         self.settle(now)
         return taken.to_json() | {"height": core.ledger.head.height}
+
+    def _device_ticket(self, key: SecretKey | None, now: int) -> dict[str, Any]:
+        """A ticket that no machine can use by itself: what it says is carried to the new one and back."""
+        from tallystick.node.enrolment import issue, text_of
+        from tallystick.node.identity import KeyLockedError
+
+        if key is None:
+            raise KeyLockedError("the signing key is locked", reason="key-locked", hint="`tally unlock`")
+        return text_of(issue(self.core(), key, scope="all", label=None, now=now))
 
     def _seal(self, now: int) -> dict[str, Any]:
         height = self.core().ledger.head.height

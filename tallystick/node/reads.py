@@ -25,7 +25,9 @@ from tallystick.node.read_args import (
 )
 from tallystick.node.reads_blocks import blocks
 from tallystick.node.reads_deals import deals, offers
+from tallystick.node.reads_devices import devices, recoveries
 from tallystick.node.reads_explain import explain
+from tallystick.node.reads_fork import fork
 from tallystick.node.reads_inbox import inbox
 from tallystick.node.reads_ledger import charter_show, log, show
 from tallystick.node.reads_people import partners, peers
@@ -58,7 +60,9 @@ _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] =
     "blocks": (LogArgs, blocks),
     "charter_show": (CharterArgs, charter_show),
     "deals": (DealsArgs, deals),
+    "devices": (PartnerArgs, devices),
     "explain": (ExplainArgs, explain),
+    "fork": (ReadArgs, fork),
     "inbox": (ReadArgs, inbox),
     "log": (LogArgs, log),
     "offers": (OffersArgs, offers),
@@ -67,6 +71,7 @@ _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] =
     "points": (PartnerArgs, points),
     "prove_points": (ProveArgs, prove),
     "proposals": (ReadArgs, proposals),
+    "recoveries": (ReadArgs, recoveries),
     "show": (ShowArgs, show),
     "status": (ReadArgs, status),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node import layout, status_words
+from tallystick.node.forking import read_fork
 from tallystick.node.names import shown
 from tallystick.node.status_words import Missing
 from tallystick.protocol.quorum import quorum
@@ -28,7 +29,8 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
     read_only = (None if node is None else node.read_only) or (None if refusal is None else refusal.message)
     mute = None if node is None else node.mute
     if mute is None and view.archive.store.is_restored:
-        mute = status_words.MUTE
+        mute = view.archive.mute_reason() or status_words.MUTE
+    forked = read_fork(view.archive)
     pending = len(ledger.pool)
     sealers = () if view.is_empty else ledger.sealers()
     is_due = bool(head.height) and ledger.due_by(view.now)
@@ -52,6 +54,7 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
         # Beyond what programs were promised.
         "read_only_reason": read_only,
         "mute_reason": mute,
+        "fork": None if forked is None else forked.height,
         "time": head.time if head.height else None,
         "charter_version": view.sealed.charter_row.version if head.height else None,
         "due": is_due,

@@ -63,8 +63,10 @@ ALONE_MS_MAX: Final = 30 * 86_400_000
 MEET_MS: Final = 10_000
 #: Messages of the height after the one being sealed that are kept.
 FUTURE_MAX: Final = 256
+FUTURE_BYTES_MAX: Final = 4 * 1024 * 1024
 #: Messages of one sealer that are taken and handed on in one height.
 MESSAGES_PER_SEALER_MAX: Final = 1024
+RESTORED: Final = "the database is older than what this node has signed: a backup was put back"
 _RECORD: Final = b"record"
 _STEPS_ALONE_MAX: Final = 1000
 _STEPS: Final = {STEP_PROPOSE: "propose", STEP_PREVOTE: "prevote", STEP_PRECOMMIT: "precommit"}
@@ -98,8 +100,10 @@ class Sealer:
         self._wished = False
         """The machine of this height knows that a block is wanted here."""
         self._date_confirmed = False
+        self._settling = False
+        """The person has just said that no copy of this node runs: its votes from before are no news."""
         if core.archive.store.is_restored:
-            self.muted = "the database is older than what this node has signed: a backup was put back"
+            self.muted = core.archive.mute_reason() or RESTORED
 
     # -- one height after another --------------------------------------------------------------------------------------
 
@@ -121,8 +125,10 @@ class Sealer:
             return
         height = ledger.head.height + 1
         archive = self._core.archive
+        self._settle_restored()
         key = self._core.node_key
-        own = KeySigner(key, ledger.id) if key.public in self._sealers and not self.muted else None
+        signs = key.public in self._sealers and not self.muted and not self._core.alarm
+        own = KeySigner(key, ledger.id) if signs else None
         machine = Height(
             ledger=ledger.id,
             height=height,
@@ -140,9 +146,15 @@ class Sealer:
         for data in archive.kept_messages(height):
             if self._height is machine:
                 self._take(data, machine, now, fresh=False)
+        if self._height is machine and own is not None and machine.muted:
+            if self._settling:
+                self._perform(machine.unmute(now), now)
+            else:
+                self.mute("this node has signed a vote that its database does not know")
 
     def block_came(self, now: int) -> None:
         """A block is sealed: what came early for the next height is looked at now."""
+        self._core.intake.needed.clear()
         self.begin(now)
         early, self._future = self._future, []
         for data, peer in early:
@@ -150,11 +162,44 @@ class Sealer:
 
     def mute(self, why: str) -> None:
         """Sign nothing any more, until the person has settled it."""
-        if not self.muted:
+        if not self.muted or self.muted == RESTORED:
             log.error("mute: %s", why)
+            # The guard is distrusted first: if the disk fails in between, a restart is mute all the same.
             self._core.archive.store.guard.distrust()
+            self._core.archive.keep_mute_reason(why)
             self.muted = why
             self.begin(self._core.now)
+
+    def unmute(self, now: int) -> None:
+        """The person has settled that this is the only copy of the node: sign again, above all that it has signed."""
+        store = self._core.archive.store
+        self._core.archive.keep_mute_reason(None)
+        store.guard.trust(batch=store.batch)
+        self.muted = ""
+        self._settling = True
+        try:
+            self.begin(now)
+        finally:
+            self._settling = False
+
+    def _settle_restored(self) -> bool:
+        """Trust a database that was put back again, once it has everything that was lost."""
+        if self.muted != RESTORED or not self._has_caught_up():
+            return False
+        log.info("the database knows by now all that this node has signed")
+        store = self._core.archive.store
+        store.guard.trust(batch=store.batch)
+        self.muted = ""
+        return True
+
+    def _has_caught_up(self) -> bool:
+        """Whether a database that was put back has had back from others all that the guard remembers.
+
+        A guard that is new remembers nothing, and so can say nothing.
+        """
+        ledger, guard = self._core.ledger, self._core.archive.store.guard.state
+        knows = guard.vote != (0, 0, 0) or guard.seq > 0
+        return knows and ledger.head.height >= guard.vote[0] and ledger.head_of(self._core.device)[0] >= guard.seq
 
     def greeted(self, now: int) -> None:
         """Somebody who may know more than this database has said hello."""
@@ -191,6 +236,8 @@ class Sealer:
 
     def entries_came(self, now: int) -> None:
         """There are new pending entries: what waited for them goes on."""
+        if self._settle_restored():
+            self.begin(now)
         self._dirty = True
         self._go_on(now)
 
@@ -296,8 +343,10 @@ class Sealer:
         ledger = self._core.ledger
         if message.ledger != ledger.id:
             raise BlameError("a sealing message of another ledger")
-        if message.height == ledger.head.height + 2 and len(self._future) < FUTURE_MAX:
-            self._future.append((data, peer))
+        if message.height == ledger.head.height + 2 and message.signer in self._sealers:
+            held = sum(len(early) for early, _ in self._future) + len(data)
+            if len(self._future) < FUTURE_MAX and held <= FUTURE_BYTES_MAX:
+                self._future.append((data, peer))
         height = self._height
         if height is None or message.height != ledger.head.height + 1 or message.signer not in self._sealers:
             return
@@ -357,6 +406,8 @@ class Sealer:
                 case Accuse(evidence=evidence):
                     log.error("a sealer has signed a contradiction")
                     self._core.accused(evidence)
+                case Mute() if self._settling:
+                    continue
                 case Mute():
                     self.mute(
                         "a vote of this node came from elsewhere: a copy of it runs, or its data are an old backup"
@@ -455,6 +506,7 @@ class Sealer:
 
     def _want(self, entry_ids: Sequence[bytes], now: int) -> None:
         """Ask the peers for entries that a block needs."""
+        self._core.intake.needed.update(entry_ids)
         for session in self._core.sync.sessions.values():
             if session.greeted:
                 self._core.sync.want(session, entry_ids, now)

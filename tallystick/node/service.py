@@ -23,7 +23,7 @@ import trio
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import is_valid, self_test
-from tallystick.node import api, knock
+from tallystick.node import api, knock, service_keys
 from tallystick.node.archive import Archive
 from tallystick.node.bundle import Taken, taking
 from tallystick.node.bundle_file import open_bundle, write_bundle_file
@@ -45,11 +45,18 @@ from tallystick.node.effects import (
     Wake,
 )
 from tallystick.node.errors import ApiError, StoreError, StoreReason
-from tallystick.node.identity import KeyLockedError, read_identity, read_node_secret
+from tallystick.node.fork_report import write_report
+from tallystick.node.identity import read_identity, read_node_secret
 from tallystick.node.joining import UnreachableError
 from tallystick.node.net_address import peer_id, read_address_untrusted
 from tallystick.node.read_args import ReadArgs, read_args
-from tallystick.node.service_args import OWN_ARGS, BundleInArgs, BundleOutArgs, SealArgs, SyncArgs, UnlockArgs
+from tallystick.node.service_args import (
+    OWN_ARGS,
+    BundleInArgs,
+    BundleOutArgs,
+    SealArgs,
+    SyncArgs,
+)
 from tallystick.node.transport import (
     DialError,
     Listening,
@@ -96,8 +103,8 @@ class Node:
         self.read_only: StoreError | None = None
         self.held: SecretKey | None = None
         """The signing key, while it is unlocked."""
-        self._held_until = 0
-        self._held_idle_ms = 0
+        self.held_until = 0
+        self.held_idle_ms = 0
         self.dialer = Dialer(self.node_key.public, int.from_bytes(self.node_key.public[:8], "big"))
         self._changed = trio.Event()
         self._stirred = trio.Event()
@@ -123,6 +130,8 @@ class Node:
             trusted=trusted,
         )
         core.sync.addresses = self.transport.addresses()
+        core.on_alarm = lambda: write_report(self.home, core)
+        write_report(self.home, core)
         return core
 
     def _learn_addresses(self) -> None:
@@ -181,7 +190,7 @@ class Node:
                 try:
                     self.perform(self.core.handle(self._waiting[0], now_ms()))
                 except StoreError as error:
-                    self._disk_failed(error)
+                    self.disk_failed(error)
             self._waiting.popleft()
 
     async def _tick(self) -> None:
@@ -190,7 +199,10 @@ class Node:
             self._changed = trio.Event()
             with trio.move_on_after(min(wait_s, 1.0)):
                 await self._changed.wait()
+            now = now_ms()
+            service_keys.drop_idle(self, now)
             self.feed(Wake())
+            service_keys.convict(self, now)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so; it is looked at after every change."""
@@ -251,7 +263,7 @@ class Node:
 
     # -- the disk ------------------------------------------------------------------------------------------------------
 
-    def _disk_failed(self, error: StoreError) -> None:
+    def disk_failed(self, error: StoreError) -> None:
         """A full disk makes the node read-only until there is room; anything else ends it."""
         if error.reason != StoreReason.DISK_FULL:
             raise error
@@ -282,7 +294,7 @@ class Node:
             answer = knock.answer(self.core, peer, request, now_ms())
             self.perform(self.core.effects())
         except StoreError as error:
-            self._disk_failed(error)
+            self.disk_failed(error)
             return None
         return answer
 
@@ -395,18 +407,18 @@ class Node:
         if self.read_only is not None:
             raise self.read_only
         try:
-            answer = desk.do(op, args, key or self._key(now), now)
+            answer = desk.do(op, args, key or self.key_at_hand(now), now)
             self.perform(self.core.effects())
         except StoreError as error:
-            self._disk_failed(error)
+            self.disk_failed(error)
             raise
         return answer
 
-    def _key(self, now: int) -> SecretKey | None:
-        if self.held is not None and now > self._held_until:
-            self.held = None
+    def key_at_hand(self, now: int) -> SecretKey | None:
+        """The key, while it is unlocked. Asking for it prolongs that."""
+        service_keys.drop_idle(self, now)
         if self.held is not None:
-            self._held_until = now + self._held_idle_ms
+            self.held_until = now + self.held_idle_ms
         return self.held
 
     def facts(self) -> NodeFacts:
@@ -440,6 +452,8 @@ class Node:
     async def _op_seal(self, args: SealArgs, key: SecretKey | None) -> Any:
         if self.read_only is not None:
             raise self.read_only
+        if args.unmute:
+            await service_keys.unmute(self, accept_loss=args.accept_loss)
         now = now_ms()
         height = self.core.ledger.head.height
         self.core.sealer.hurry(now)
@@ -466,7 +480,7 @@ class Node:
                     # Peers are served meanwhile.
                     await trio.lowlevel.checkpoint()
         except StoreError as error:
-            self._disk_failed(error)
+            self.disk_failed(error)
             raise
         self.feed(Wake())
         return taken.to_json() | {"height": self.core.ledger.head.height}
@@ -475,18 +489,6 @@ class Node:
         self.stopping.set()
         return {"stopping": True}
 
-    async def _op_unlock(self, args: UnlockArgs, key: SecretKey | None) -> Any:
-        if key is None or key.public != self.device:
-            raise KeyLockedError("the key of this device is needed", reason="wrong-key")
-        self._held_idle_ms = args.idle_ms or self.config.unlock_ms
-        self.held = key
-        self._held_until = now_ms() + self._held_idle_ms
-        return {"unlocked": True, "until": self._held_until}
-
-    async def _op_lock(self, args: ReadArgs, key: SecretKey | None) -> Any:
-        self.held = None
-        return {"unlocked": False}
-
 
 _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]]] = {
     "seal": Node._op_seal,
@@ -494,8 +496,10 @@ _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]
     "stop": Node._op_stop,
     "bundle_out": Node._op_bundle_out,
     "bundle_in": Node._op_bundle_in,
-    "unlock": Node._op_unlock,
-    "lock": Node._op_lock,
+    "device_ticket": service_keys.device_ticket,
+    "member_ticket": service_keys.member_ticket,
+    "unlock": service_keys.unlock,
+    "lock": service_keys.lock,
 }
 
 

@@ -6,7 +6,7 @@ Source: docs/spec/api.md
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -19,6 +19,20 @@ Passphrase = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 class SealArgs(ReadArgs, frozen=True, kw_only=True):
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
     """How long the answer may wait for the block."""
+
+    unmute: bool = False
+    """No other copy of this node runs: let it sign again, after it has met all who can be reached."""
+    accept_loss: bool = False
+    """With `unmute`: also where nobody can be reached, if this device seals alone."""
+
+
+class DeviceTicketArgs(ReadArgs, frozen=True, kw_only=True):
+    scope: Literal["all", "work"] = "all"
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+
+
+class MemberTicketArgs(ReadArgs, frozen=True, kw_only=True):
+    partner: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class SyncArgs(ReadArgs, frozen=True, kw_only=True):
@@ -46,7 +60,9 @@ class BundleInArgs(ReadArgs, frozen=True, kw_only=True):
 OWN_ARGS: Final[Mapping[str, type[ReadArgs]]] = {
     "bundle_in": BundleInArgs,
     "bundle_out": BundleOutArgs,
+    "device_ticket": DeviceTicketArgs,
     "lock": ReadArgs,
+    "member_ticket": MemberTicketArgs,
     "seal": SealArgs,
     "stop": ReadArgs,
     "sync": SyncArgs,

@@ -29,7 +29,7 @@ ADDRESSES_MAX: Final = 8
 ADDRESS_LENGTH_MAX: Final = 256
 SIZE_BYTES_MAX: Final = 4096
 _STANDINGS: Final = ("partner", "contributor", "observer")
-_AROUND: Final = " \t\r\n\"'`()[]<>\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb.,;:"
+AROUND: Final = " \t\r\n\"'`()[]<>\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb.,;:"
 """What people and programs put before and after a quoted text; none of it can be part of a ticket."""
 
 
@@ -90,7 +90,7 @@ def read_ticket_untrusted(text: str) -> Ticket:
     Raises TicketError: ticket-damaged with what is wrong, ticket-too-new.
     """
     try:
-        prefix, data = bech32m.decode(text.strip(_AROUND))
+        prefix, data = bech32m.decode(text.strip(AROUND))
     except TextError as error:
         raise TicketError(error.detail or str(error.reason)) from None
     if prefix != PREFIX:

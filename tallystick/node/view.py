@@ -14,6 +14,8 @@ from tallystick.node import layout
 from tallystick.node.names import name_in, shown, words_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tallystick.node.archive import Archive
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.ledger import Ledger
@@ -109,6 +111,10 @@ class View:
         """An entry, pending or sealed. Raises StoreError where it is damaged."""
         pending = self.ledger.pool.entries.get(entry_id)
         return self.archive.entry(entry_id) if pending is None else pending.entry
+
+    def entries_with(self, needle: bytes) -> Iterator[Entry]:
+        """Entries, pending or sealed, whose header holds these bytes. It reads them all: for rare questions."""
+        return self.archive.entries_with(needle)
 
     def deal(self, deal_id: bytes) -> Deal | None:
         """A deal as it is with everything pending, open or closed."""

@@ -18,6 +18,7 @@ from tallystick.node.moments import read_moment
 from tallystick.node.resolve import resolve_entry, resolve_member
 from tallystick.node.view import View
 from tallystick.node.writes_base import Args, ArgumentError, Count, Draft, Ref, When, Words, Write, words_of
+from tallystick.node.writes_devices import DEVICES, resolve_device
 from tallystick.node.writes_money import MONEY
 from tallystick.node.writes_people import PEOPLE
 from tallystick.protocol.deal_rules import open_terms, terms_of
@@ -57,6 +58,8 @@ class AdmitArgs(MemberArgs, frozen=True, kw_only=True):
 
 class SealerArgs(Args, frozen=True, kw_only=True):
     on: bool
+    device: Ref | None = None
+    """Another device of mine is to seal; absent: this one."""
 
 
 class OfferArgs(Args, frozen=True, kw_only=True):
@@ -130,7 +133,9 @@ def admit(view: View, args: AdmitArgs) -> Draft:
 
 
 def sealer(view: View, args: SealerArgs) -> Draft:
-    return Draft(SealerOn(device=view.device) if args.on else SealerOff())
+    if not args.on:
+        return Draft(SealerOff())
+    return Draft(SealerOn(device=view.device if args.device is None else resolve_device(view, args.device)))
 
 
 def offer(view: View, args: OfferArgs) -> Draft:
@@ -244,4 +249,5 @@ WRITES: Final[Mapping[str, Write]] = {
     "verdict": (VerdictArgs, verdict),
     **MONEY,
     **PEOPLE,
+    **DEVICES,
 }

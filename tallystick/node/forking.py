@@ -1,0 +1,135 @@
+"""The fork alarm: a second block, sealed by a valid certificate, at a height that is sealed here.
+
+Both blocks are kept and shown to everybody; nothing more is sealed, and entries may still be written. Which branch is
+the ledger is for partners to decide, by founding anew on one of them. What the two certificates prove against the
+sealers that signed both is evidence, and goes on the ledger as an entry.
+
+Source: docs/spec/finality.md#fork
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tallystick.crypto.signatures import is_valid
+from tallystick.node import messages as m
+from tallystick.node.archive import Archive, BlockRow
+from tallystick.protocol.block import Block, read_certificate_untrusted
+from tallystick.protocol.errors import BlockError, BlockReason
+from tallystick.protocol.evidence import Evidence, find_evidence, precommits_of
+
+if TYPE_CHECKING:
+    from tallystick.node.core import NodeCore
+    from tallystick.node.session import Session
+
+log = logging.getLogger("tallystick.node")
+
+_KEY: Final = b"fork"
+
+
+class Fork(msgspec.Struct, frozen=True, array_like=True):
+    """Two sealed blocks of one height; ours lies where all blocks do."""
+
+    height: int
+    block_id: bytes
+    """Of the other one."""
+    block: BlockRow
+    evidence: list[bytes]
+    """What the certificates prove, encoded."""
+    signed_both: list[bytes]
+    """Node keys that stand in both certificates."""
+
+    @property
+    def words(self) -> str:
+        """The alarm in a sentence."""
+        return f"the ledger has forked: there are two sealed blocks {self.height}; `tally fork` shows both"
+
+
+def read_fork(archive: Archive) -> Fork | None:
+    """The fork that was found here, if one was."""
+    data = archive.sealing(_KEY)
+    return None if data is None else msgspec.msgpack.decode(data, type=Fork)
+
+
+def keep_fork(archive: Archive, fork: Fork) -> None:
+    """Write it down, durable on return."""
+    archive.keep_sealing([(_KEY, msgspec.msgpack.encode(fork))])
+
+
+def prove(archive: Archive, ledger: bytes, block: Block, row: BlockRow) -> tuple[Fork, list[Evidence]] | None:
+    """The fork that a block proves, which stands at a height that is sealed here, after the same block as ours.
+
+    None where it cannot be judged, since nobody wrote down who sealed that height. Raises BlockError where its
+    certificate or a READY in it does not hold.
+    """
+    height = block.header.height
+    seats = archive.seats(height)
+    ours = archive.block(height)
+    if not seats or ours is None:
+        return None
+    keys = tuple(node_key for _, node_key in seats)
+    time_prev = archive.block_time(height - 1) or 0
+    for check in block.checks(keys, time_prev):
+        if not is_valid(check.key, check.message, check.signature):
+            raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
+    certificates = (read_certificate_untrusted(ours.certificate), block.certificate)
+    votes = [vote for each in certificates for vote in precommits_of(each, ledger, keys)]
+    evidence = find_evidence(votes)
+    both = set.intersection(*({keys[index] for index, _ in each.votes} for each in certificates))
+    fork = Fork(height, block.id(), row, [each.encode() for each in evidence], sorted(both))
+    return fork, evidence
+
+
+class ForkWatch:
+    """Compares blocks of others with those that are sealed here, and finds where two branches part."""
+
+    def __init__(self, core: NodeCore) -> None:
+        self._core = core
+        self.fork = read_fork(core.archive)
+
+    def ask(self, session: Session, height: int) -> None:
+        """A peer seems to have another block of this height, or above it: have it shown.
+
+        Each question is lower than the one before, so that nobody leads us round.
+        """
+        if self.fork is None and 0 < height < session.parted:
+            session.parted = height
+            self._core.sync.ask_block(session, height, self._core.now)
+
+    def compare(self, message: m.Block, block: Block, session: Session | None) -> None:
+        """Look at a block that does not come next here. Raises BlockError where it proves nothing."""
+        core = self._core
+        height, head = block.header.height, core.ledger.head
+        if self.fork is not None or not 0 < height <= head.height + 1:
+            return
+        if block.header.prev_id != (core.archive.block_id(height - 1) or bytes(32)):
+            if session is not None:
+                self.ask(session, height - 1)
+            return
+        if height > head.height or block.id() == core.archive.block_id(height):
+            return
+        row = BlockRow(message.header, message.certificate, list(message.readys), list(message.entry_ids))
+        proven = prove(core.archive, core.ledger.id, block, row)
+        if proven is None:
+            if session is not None:
+                core.sync.hang_up(session.peer, "another branch", blame=False)
+            return
+        self.fork, evidence = proven
+        keep_fork(core.archive, self.fork)
+        for each in evidence:
+            core.accused(each)
+        core.raise_alarm(self.fork.words)
+        for other in core.sync.sessions.values():
+            self.show(other)
+
+    def show(self, session: Session) -> None:
+        """Show a peer both blocks: whoever has one of them finds the fork too."""
+        if self.fork is None:
+            return
+        ours = self._core.archive.block(self.fork.height)
+        for row in (ours, self.fork.block):
+            if row is not None:
+                self._core.sync.send(session.peer, m.Block(row.header, row.certificate, row.readys, row.entry_ids))

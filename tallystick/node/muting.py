@@ -1,0 +1,43 @@
+"""The way out of being mute that a person decides on: what must hold before this node signs again.
+
+Source: docs/spec/finality.md#guard
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tallystick.node.errors import ExitCode, NodeError
+
+if TYPE_CHECKING:
+    from tallystick.node.core import NodeCore
+
+
+def check_can_unmute(core: NodeCore) -> None:
+    """Raises NodeError not-mute."""
+    if not core.sealer.muted:
+        raise NodeError("this node is not mute", reason="not-mute", exit_code=ExitCode.REFUSED)
+
+
+def check_can_lose(core: NodeCore, error: NodeError, *, accept_loss: bool) -> None:
+    """Nobody could be met: whether the node may speak all the same. Raises NodeError: `error`, or no-peer.
+
+    What only this device knew is lost then. Where others seal with it, one of them can always be met before a block is
+    made, so there is no reason not to wait.
+    """
+    others = [row for row in core.ledger.sealers() if row.node_key != core.node_key.public]
+    seals = len(others) < len(core.ledger.sealers())
+    if seals and others:
+        raise NodeError(
+            f"{error.message}: others seal with this computer, so one of them has to be met first",
+            reason=error.reason,
+            exit_code=ExitCode.OFFLINE,
+            hint="start `tally node` where a partner can be reached, or take their bundle in: `tally bundle in FILE`",
+        ) from error
+    if not accept_loss:
+        raise NodeError(
+            f"{error.message}: whatever was signed after the backup was made cannot come back",
+            reason=error.reason,
+            exit_code=ExitCode.OFFLINE,
+            hint="meet a partner first; if there is none, `tally seal --unmute --accept-loss`",
+        ) from error
