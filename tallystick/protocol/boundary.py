@@ -76,4 +76,4 @@ def fade(act: Act, stale_ms: int) -> None:
     state = act.state
     for table in (state.offers, state.counts):
         while table.order and table.order[0][0] + stale_ms < act.context.time:
-            table.delete(table.order[0][2])  # type: ignore[arg-type]
+            table.delete(table.order[0][1])  # type: ignore[arg-type]

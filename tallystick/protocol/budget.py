@@ -32,22 +32,27 @@ def counted(act: Act, rule: str, length: int, who: str = "") -> int:
     return 0 if row is None else row.value
 
 
-def count(act: Act, rule: str, length: int, amount: int, who: str = "") -> None:
-    """Count `amount` (negative: take it back) in the present period."""
+def count(act: Act, rule: str, length: int, amount: int, *who: str) -> None:
+    """Count `amount` (negative: take it back) in the present period: in all, or for each of these names."""
     if not amount:
         return
-    index = period_index(act, length, act.at)
-    key = (f"{rule}.{length}", index, who)
-    value = counted(act, rule, length, who) + amount
-    if value:
-        act.state.counts.set(key, Count(value, act.state.founding.time + (index + 1) * length))
-    else:
-        act.state.counts.delete(key)
+    counts = act.state.counts
+    start = act.state.founding.time
+    index = (act.at - start) // length
+    name = f"{rule}.{length}"
+    for each in who or ("",):
+        key = (name, index, each)
+        row = counts.get(key)
+        value = amount if row is None else row.value + amount
+        if value:
+            counts.set(key, Count(value, start + (index + 1) * length))
+        else:
+            counts.delete(key)
 
 
 def pair_of(one: bytes, other: bytes) -> str:
     """The name of two members together, whichever of them sells."""
-    return "-".join(sorted((one.hex(), other.hex())))
+    return f"{one.hex()}-{other.hex()}" if one <= other else f"{other.hex()}-{one.hex()}"
 
 
 def check_pool(act: Act, step: Step | Open, pair: str, amount: int) -> None:
@@ -68,9 +73,10 @@ def check_pool(act: Act, step: Step | Open, pair: str, amount: int) -> None:
 
 def commit(act: Act, step_id: str, length: int, pair: str, amount: int) -> None:
     """Count `amount` (negative: what returned) as committed, in all and between the two."""
-    count(act, rule_of(step_id), length, amount)
     if step_id:
-        count(act, rule_of(step_id), length, amount, pair)
+        count(act, rule_of(step_id), length, amount, "", pair)
+    else:
+        count(act, rule_of(step_id), length, amount)
 
 
 def rule_of(step_id: str) -> str:

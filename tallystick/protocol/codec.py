@@ -11,7 +11,7 @@ Source: docs/spec/encoding.md; https://github.com/msgpack/msgpack/blob/master/sp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
 import msgpack
@@ -88,6 +88,48 @@ def decode(
         pass
     reason, offset = find_fault(bytes(data), depth_max, array_length_max, map_length_max)
     raise DecodeError(reason, offset)
+
+
+def reader(kind: Any) -> Callable[[bytes], Any]:
+    """Return a function that reads canonical bytes straight into a type that msgspec knows, None where it cannot.
+
+    For the forms that come by the thousand. None says nothing: `decode` then has the verdict and the reason. A part of
+    the type that is `Any` must still be judged by `is_ours`.
+    """
+    unpack = msgspec.msgpack.Decoder(kind).decode
+
+    def read(data: bytes) -> Any:
+        try:
+            value = unpack(data)
+            return value if _pack(value) == data else None
+        except (ValueError, TypeError, OverflowError, RecursionError, MemoryError):
+            return None
+
+    return read
+
+
+def is_ours(value: Any, depth_max: int) -> bool:
+    """Whether a decoded container holds our types, integers and lengths only, and not too many levels of them."""
+    if type(value) is dict:
+        if not depth_max or len(value) > MAP_LENGTH_MAX:
+            return False
+        for key in value:
+            if type(key) is not str:
+                return False
+        items: Iterable[Any] = value.values()
+    elif type(value) is list:
+        if not depth_max or len(value) > ARRAY_LENGTH_MAX:
+            return False
+        items = value
+    else:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind in _SCALARS:
+            continue
+        if not (item <= INT_MAX if kind is int else is_ours(item, depth_max - 1)):
+            return False
+    return True
 
 
 def _refuse_ext(code: int, data: bytes) -> NoReturn:

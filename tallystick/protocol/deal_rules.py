@@ -8,6 +8,7 @@ Source: docs/spec/charter.md#deals
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -124,9 +125,8 @@ def put_offer(act: Act, offer_id: bytes, offer: Offer) -> None:
 # -- deals -----------------------------------------------------------------------------------------------------------
 
 
-def changed(deal: Deal, **fields: Any) -> Deal:
-    """The deal with some of its fields replaced."""
-    return msgspec.structs.replace(deal, **fields)
+#: The deal with some of its fields replaced.
+changed: Final[Callable[..., Deal]] = msgspec.structs.replace
 
 
 def read_closed(act: Act, deal_id: bytes) -> Deal:
@@ -181,13 +181,16 @@ def check_status(deal: Deal, *statuses: str) -> None:
         raise EntryError(Reason.STATE, deal.status)
 
 
-def wait(act: Act, deal_id: bytes, deal: Deal, what: str, time: int) -> None:
-    """Store the deal with a tick that stands for silence from now on; the one before it is cancelled."""
+def wait(act: Act, deal_id: bytes, deal: Deal, what: str, time: int, **fields: Any) -> None:
+    """Store the deal, with some fields replaced, and with a tick that stands for silence from now on.
+
+    The tick before it is cancelled.
+    """
     act.unschedule(deal.due)
     entry = act.entry
-    if entry is not None and entry.kind in WORDS_NEEDED and entry.annex_hash is not None:
-        deal = changed(deal, said=(*deal.said, entry.id))
-    act.state.deals.set(deal_id, changed(deal, due=act.schedule(time, what, deal_id)))
+    if entry is not None and entry.annex_hash is not None and entry.kind in WORDS_NEEDED:
+        fields["said"] = (*deal.said, entry.id)
+    act.state.deals.set(deal_id, changed(deal, due=act.schedule(time, what, deal_id), **fields))
 
 
 def wait_for_delivery(act: Act, deal_id: bytes, deal: Deal, since: int) -> None:
@@ -256,10 +259,18 @@ def approve(act: Act, deal_id: bytes, deal: Deal, units: int, grade: int) -> Non
     """The buyer, or silence, approves. What needs a cosignature waits for it, the rest is paid at once."""
     # A dispute of the rejection before it has found its end.
     act.state.draws.delete(deal_id)
-    deal = changed(deal, approved=units, grade=grade, decided=act.at, approval=act.cause)
-    deal = changed(deal, disputed=0, panel=(), verdicts=())
+    deal = changed(
+        deal,
+        approved=units,
+        grade=grade,
+        decided=act.at,
+        approval=act.cause,
+        disputed=0,
+        panel=(),
+        verdicts=(),
+    )
     if needs_cosign(act, deal):
-        wait(act, deal_id, changed(deal, status="waiting"), "deal.uncosigned", act.at + deal.terms.review)
+        wait(act, deal_id, deal, "deal.uncosigned", act.at + deal.terms.review, status="waiting")
     else:
         settle(act, deal_id, deal)
 
@@ -278,7 +289,8 @@ def settle(act: Act, deal_id: bytes, deal: Deal) -> None:
     held = max(0, full - deal.paid)
     rest = max(0, deal.gross - deal.paid - held)
     deal = changed(deal, status="approved", held=held)
-    deal = give_back(act, deal_id, deal, rest, f"{deal.gross} - {deal.paid} paid - {held} held = {rest}")
+    if rest:
+        deal = give_back(act, deal_id, deal, rest, f"{deal.gross} - {deal.paid} paid - {held} held = {rest}")
     if held:
         wait(act, deal_id, deal, "deal.held", act.at + act.charter.dispute.window)
     else:
@@ -329,8 +341,18 @@ def bring(act: Act, deal: Deal, extra: int, target: str, formula: str) -> None:
 
 def reject(act: Act, deal_id: bytes, deal: Deal) -> None:
     """The buyer, or silence, rejects. The escrow stays while the seller may dispute."""
-    deal = changed(deal, status="rejected", decided=act.at, approved=0, grade=0, approval=b"")
-    wait(act, deal_id, deal, "deal.rejected", act.at + act.charter.dispute.window)
+    wait(
+        act,
+        deal_id,
+        deal,
+        "deal.rejected",
+        act.at + act.charter.dispute.window,
+        status="rejected",
+        decided=act.at,
+        approved=0,
+        grade=0,
+        approval=b"",
+    )
 
 
 def end(act: Act, deal_id: bytes, deal: Deal, status: str, why: str) -> None:

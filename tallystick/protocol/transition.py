@@ -68,7 +68,9 @@ class Fold:
 
     def apply(self, entry: Entry, body: Body, at: int) -> Result:
         """Run what is due by `at`, then the entry; `at` never falls from one call to the next."""
-        self.run_ticks(at)
+        order = self.state.due.order
+        if order and order[0][0] <= at:
+            self.run_ticks(at)
         result = self._apply(entry, body, at)
         self.results.append(result)
         return result
@@ -93,6 +95,7 @@ class Fold:
 
     def _apply(self, entry: Entry, body: Body, at: int) -> Result:
         state = self.state
+        context = self.context
         device = state.devices.get(entry.device)
         if device is None:
             # Only the kinds that introduce a device are let through by the structural check, but a void `join`
@@ -100,7 +103,7 @@ class Fold:
             author_id, author = b"", None
         else:
             author_id = device.member
-            author = state.members[author_id]
+            author = state.members.rows[author_id]
             if (entry.prev or b"") != device.head:
                 return self._forked(entry, device, at)
             state.devices.set(
@@ -116,20 +119,28 @@ class Fold:
                     device.cut,
                 ),
             )
-            if state.recoveries:
+            if state.recoveries.rows:
                 note_sign_of_life(state, device, at)
-        act = Act(state, self.context, at, entry.id, author_id, author, device, entry)
+        act = Act(state, context, at, entry.id, author_id, author, device, entry)
         mark = len(state.journal)
         try:
-            if at < self.context.time_prev - STALE_MS:
+            if at < context.time_prev - STALE_MS:
                 raise EntryError(Reason.STALE)
             if author is None or device is None:
                 if not body.introduces():
                     raise EntryError(Reason.UNKNOWN_DEVICE)
             else:
-                _check_device(device, entry, body)
-                _check_author(author, body, at)
-            if not body.AFTER_SALE and (course := state.courses.get("")) is not None and course.sold:
+                # Nearly every entry is one of an active device and an active partner, who may do everything.
+                if device.status != "active" or device.scope == "work":
+                    _check_device(device, entry, body)
+                if (
+                    author.status != "active"
+                    or author.standing != "partner"
+                    or author.suspended_until > at
+                    or author.probation_until > at
+                ):
+                    _check_author(author, body, at)
+            if (course := state.courses.get("")) is not None and course.sold and not body.AFTER_SALE:
                 raise EntryError(Reason.SOLD)
             body.apply(act)
         except EntryError as error:

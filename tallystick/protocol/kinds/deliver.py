@@ -52,9 +52,16 @@ class Deliver(Body, frozen=True, kw_only=True):
         deal_rules.check_status(deal, "accepted")
         if self.units > deal.units:
             raise EntryError(Reason.UNITS, f"{deal.units} were agreed")
-        away_until = act.state.members[deal.buyer].away_until
-        longer = max(0, min(away_until - act.at, deal_rules.AWAY_MS_MAX - deal.away))
-        deal = deal_rules.changed(
-            deal, status="delivered", delivered=self.units, delivered_at=act.at, away=deal.away + longer
+        away = act.state.members[deal.buyer].away_until - act.at
+        longer = max(0, min(away, deal_rules.AWAY_MS_MAX - deal.away)) if away > 0 else 0
+        deal_rules.wait(
+            act,
+            self.deal,
+            deal,
+            "deal.unreviewed",
+            act.at + deal.terms.review + longer,
+            status="delivered",
+            delivered=self.units,
+            delivered_at=act.at,
+            away=deal.away + longer,
         )
-        deal_rules.wait(act, self.deal, deal, "deal.unreviewed", act.at + deal.terms.review + longer)

@@ -1,0 +1,1 @@
+"""Measurements of this machine; each file prints one JSON object."""
