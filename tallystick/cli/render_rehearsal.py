@@ -18,10 +18,10 @@ _HOUR_MS = 3_600_000
 def rehearsal(played: Rehearsal) -> str:
     """What was void and why, deals, votes, and the accounts at the end."""
     answer = played.to_json()
+    counts = (("event", len(answer["entries"])), ("block", answer["height"]), ("posting", answer["postings"]))
     parts = [
         f"{clean(played.scenario.charter.name)}, after {moment(answer['time'])}: "
-        f"{plural(len(answer['entries']), 'event')}, {plural(answer['height'], 'block')}, "
-        f"{plural(answer['postings'], 'posting')}",
+        + ", ".join(plural(count, word) for word, count in counts),
         *_void(played),
         _deals(answer),
         _proposals(answer),

@@ -153,6 +153,10 @@ HERE: Final[Mapping[str, Words]] = {
     "store-too-new": ("the store was written by a newer version", "update this program"),
     "config-invalid": ("the settings cannot be understood", "edit config.toml in the home"),
     "charter-invalid": ("the charter has errors", "mend what is listed and check again: `tally charter check FILE`"),
+    "scenario-invalid": (
+        "this is no scenario for a rehearsal",
+        "mend what is listed; the guide shows scenarios that work",
+    ),
     "key-locked": (
         "the signing key is locked",
         "`tally unlock`, or name a file with the passphrase: TALLY_PASSPHRASE_FILE",

@@ -388,7 +388,8 @@ class Rehearsal:
             "time": self.time,
             "height": self.height,
             "state_root": tree.root().hex(),
-            "accounts": accounts,
+            # By names: the order of the ids would mean nothing to a reader.
+            "accounts": {commodity: dict(sorted(rows.items())) for commodity, rows in accounts.items()},
             "vested": {
                 name: vested_of(self.state, member_id(name), self._time) if self._is_in(name) else 0
                 for name in self.scenario.partners
