@@ -69,18 +69,23 @@ def founding_entry(charter: Charter, identity: Identity, key: SecretKey, node: S
 
 
 def found(home: Home, charter: Charter, key: SecretKey, now: int) -> bytes:
-    """Start a ledger and seal its founding; return its id. Raises HomeError, StoreError."""
+    """Start a ledger and seal its founding; return its id. Raises HomeError, StoreError; then there is no ledger."""
     from tallystick.node.archive import Archive
     from tallystick.node.local import LocalLedger
 
     identity = read_identity(home)
     entry = founding_entry(charter, identity, key, read_node_secret(home), now)
     store = home.create_store(entry.id)
+    is_founded = False
     try:
         archive = Archive(store)
         archive.begin(entry.id)
         archive.keep((entry,), sync=True)
         LocalLedger(home, entry.id, archive, now).settle(now)
+        is_founded = True
     finally:
         store.close()
+        if not is_founded:
+            # Nobody has heard of it: what the disk did not take whole is better not there at all.
+            home.drop_ledger(entry.id)
     return entry.id

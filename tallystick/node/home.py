@@ -20,7 +20,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tallystick.node.errors import HomeError, HomeReason
+from tallystick.node.errors import HomeError, HomeReason, NodeError
 from tallystick.node.guard import sync_folder
 
 if TYPE_CHECKING:
@@ -208,16 +208,25 @@ class Home:
         return self.path / "ledgers" / ledger.hex()
 
     def create_store(self, ledger: bytes) -> LevelStore:
-        """Make the store of a new ledger. Raises HomeError, StoreError as `LevelStore.create` does."""
+        """Make the store of a new ledger. Raises HomeError, StoreError as `LevelStore.create` does.
+
+        A folder that was made for it is gone again then: half a ledger would stand in the way of a second try.
+        """
         from tallystick.node.store_leveldb import LevelStore
 
         path = self.ledger_path(ledger)
+        is_new = not path.exists()
         try:
             path.mkdir(mode=0o700, exist_ok=True)
             sync_folder(path.parent)
         except OSError as error:
             raise _failed(path, error) from error
-        return LevelStore.create(path)
+        try:
+            return LevelStore.create(path)
+        except NodeError:
+            if is_new:
+                self.drop_ledger(ledger)
+            raise
 
     def open_store(self, ledger: bytes, *, wait_s: float = 0.0) -> LevelStore:
         """Open the store of a ledger, alone. Raises HomeError, StoreError as `LevelStore.open` does."""
