@@ -36,7 +36,7 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
-from tallystick.node.net_line import TcpLine
+from tallystick.node.net_line import Line
 from tallystick.node.net_links import Link, LinkRefusedError, key_of
 from tallystick.node.net_tasks import CalmService
 from tallystick.node.transport import PeerKey, TransportLimits, UnsupportedLibraryError
@@ -134,7 +134,7 @@ class _OurMuxer(MuxerMultistream):
 class GatedNoise(NoiseTransport):
     """Noise that shows each proven peer to us before anything else runs on the connection."""
 
-    def __init__(self, seed: bytes, proven: Callable[[PeerKey, TcpLine, bool], Link]) -> None:
+    def __init__(self, seed: bytes, proven: Callable[[PeerKey, Line, bool], Link]) -> None:
         super().__init__(create_new_key_pair(seed), noise_privkey=create_new_noise_key_pair().private_key)
         self._proven = proven
 
@@ -178,7 +178,7 @@ class GuardedSwarm(CalmService, Swarm):
         self.auto_connector = _NoAutoConnector()  # type: ignore[assignment]
         self._ended = trio.Event()
 
-    async def accept(self, line: TcpLine) -> None:
+    async def accept(self, line: Line) -> None:
         """Serve one inbound connection to its end. Never raises."""
         try:
             await self._handle_inbound_connection(line, Multiaddr(line.where or "/ip4/0.0.0.0/tcp/1"))
@@ -232,7 +232,7 @@ def build_host(
     seed: bytes,
     limits: TransportLimits,
     *,
-    proven: Callable[[PeerKey, TcpLine, bool], Link],
+    proven: Callable[[PeerKey, Line, bool], Link],
     connected: Callable[[Link, INetConn], None],
     on_stream: Callable[[INetStream], Awaitable[None]],
     handlers: "OrderedDict[TProtocol, Callable[[INetStream], Awaitable[None]]]",

@@ -1,10 +1,11 @@
-"""One TCP connection under libp2p, which we can watch and cut: `TcpLine`.
+"""Lines under libp2p's connections, with the few things about them that matter to us: `Line`, and `TcpLine`.
 
 py-libp2p's own wrapper cannot tell when something was heard last, does not know IPv6 peers' addresses, swallows
 writes to a closed socket, and has no way to close while a writer is blocked.
 """
 
 import socket
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,19 +18,48 @@ if TYPE_CHECKING:
     from tallystick.node.net_links import Link
 
 
-class TcpLine(ReadWriteCloser):
-    """A TCP stream for `RawConnection`, with the time of the last byte heard and a hard end."""
+class Line(ReadWriteCloser):
+    """What carries a connection to one peer: bytes both ways, the time of the last byte heard, and a hard end."""
 
-    def __init__(self, stream: trio.SocketStream, *, allowance: int) -> None:
-        self._stream = stream
-        self._read_lock = trio.Lock()
-        self._write_lock = trio.Lock()
+    is_relayed = False
+    """Whether it goes through somebody else's node."""
+
+    def __init__(self, *, allowance: int) -> None:
         self.heard_at = trio.current_time()
         """Time of the trio clock when the last bytes arrived."""
         self.allowance: int | None = allowance
         """Bytes that may still arrive before the line is cut; None for a member, who is bounded elsewhere."""
         self.link: Link | None = None
         """Whose line it is, once a key is proved."""
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """The remote end as a multiaddr, or an empty text."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """End it now. Whoever reads or writes is woken; nobody is waited for."""
+
+    def heard(self, data: bytes) -> bytes:
+        """Note bytes that have arrived, and return what of them may be read: nothing once there were too many."""
+        self.heard_at = trio.current_time()
+        if self.allowance is not None:
+            self.allowance -= len(data)
+            if self.allowance < 0:
+                self.abort()
+                return b""
+        return data
+
+
+class TcpLine(Line):
+    """A TCP stream for `RawConnection`."""
+
+    def __init__(self, stream: trio.SocketStream, *, allowance: int) -> None:
+        super().__init__(allowance=allowance)
+        self._stream = stream
+        self._read_lock = trio.Lock()
+        self._write_lock = trio.Lock()
         try:
             self._remote: tuple[str | int, ...] | None = stream.socket.getpeername()
         except OSError:
@@ -39,7 +69,6 @@ class TcpLine(ReadWriteCloser):
 
     @property
     def where(self) -> str:
-        """The remote end as a multiaddr, or an empty text."""
         return socket_where(self._remote)
 
     async def read(self, n: int | None = None) -> bytes:
@@ -52,13 +81,7 @@ class TcpLine(ReadWriteCloser):
                 raise ConnectionClosedError("reset by the other side", transport="tcp") from error
             except trio.ClosedResourceError:
                 return b""
-        self.heard_at = trio.current_time()
-        if self.allowance is not None:
-            self.allowance -= len(data)
-            if self.allowance < 0:
-                self.abort()
-                return b""
-        return data
+        return self.heard(data)
 
     async def write(self, data: bytes) -> None:
         async with self._write_lock:
@@ -71,7 +94,6 @@ class TcpLine(ReadWriteCloser):
         await self._stream.aclose()
 
     def abort(self) -> None:
-        """Close the socket now. Whoever reads or writes is woken; nobody is waited for."""
         self._stream.socket.close()
 
     def get_remote_address(self) -> tuple[str, int] | None:

@@ -3,9 +3,10 @@
 A link exists from the moment that a node key is proved, before libp2p knows the connection, until it is dropped.
 Dropping is one synchronous step: whatever libp2p still has to tidy up, nobody waits for it.
 
-Two rules keep it at one link for each pair of peers.
+Three rules keep it at one link for each pair of peers.
 A peer that dials us again has lost its old connection, whatever ours looks like: the new one replaces it.
 Two nodes that dial each other at the same moment both keep the connection that the lower node key dialled.
+And a direct connection replaces one through a third node, but not the other way round while the direct one is alive.
 """
 
 import logging
@@ -16,7 +17,7 @@ import trio
 from libp2p.peer.id import ID
 
 from tallystick.node.net_address import peer_id
-from tallystick.node.net_line import TcpLine
+from tallystick.node.net_line import Line
 from tallystick.node.transport import PeerKey, TransportError, TransportLimits
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ log = logging.getLogger("tallystick.net")
 
 SAME_TIME_S: Final = 5.0
 """Two dials in opposite directions within this time count as simultaneous."""
+ALIVE_PINGS: Final = 1.2
+"""A line that said nothing for so many pings may be dead."""
 STREAMS_MAX: Final = 16
 """Streams of one kind or another that a peer may have open at once; one sync, one gossip, a few knocks."""
 
@@ -39,7 +42,7 @@ class LinkRefusedError(TransportError):
 class Link:
     """One connection to one proven peer."""
 
-    def __init__(self, *, peer: PeerKey, line: TcpLine, outbound: bool, admitted: bool) -> None:
+    def __init__(self, *, peer: PeerKey, line: Line, outbound: bool, admitted: bool) -> None:
         self.peer = peer
         self.peer_id = ID.from_base58(peer_id(peer))
         self.line = line
@@ -59,6 +62,8 @@ class Link:
         """It has opened its gossip stream to us."""
         self.streams = 0
         """Inbound streams that are open."""
+        self.circuits = 0
+        """Circuits to others that go through this link, with us as their node between or their far end."""
         self.settled = trio.Event()
         """Set when there is a sync stream, or the link is dropped."""
         self.gone = trio.Event()
@@ -122,7 +127,10 @@ class Links:
                 self.refused += 1
                 raise LinkRefusedError("too many strangers")
         if old is not None:
-            young = link.born_at - old.born_at < SAME_TIME_S and not old.dropped
+            if link.line.is_relayed and not old.line.is_relayed and self._is_alive(old):
+                raise LinkRefusedError("the direct connection is kept")
+            same = link.line.is_relayed == old.line.is_relayed
+            young = same and link.born_at - old.born_at < SAME_TIME_S and not old.dropped
             if old.outbound != link.outbound and young and self._dialler(old) < self._dialler(link):
                 raise LinkRefusedError("the other of two simultaneous connections is kept")
             old.drop("replaced by a newer connection")
@@ -135,6 +143,10 @@ class Links:
         """Wait until there is a link to this peer."""
         while peer not in self._links:
             await self._arrived.wait()
+
+    def _is_alive(self, link: Link) -> bool:
+        heard_since = trio.current_time() - link.line.heard_at
+        return not link.dropped and heard_since < ALIVE_PINGS * self._limits.ping_every_s
 
     def _dialler(self, link: Link) -> PeerKey:
         return self._own if link.outbound else link.peer

@@ -6,6 +6,7 @@ hears of the peer. What ends a stream ends its link: there is no half-working co
 
 import logging
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,12 +18,13 @@ from libp2p.peer.id import ID
 from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 
 from tallystick.node.net_address import Address, peer_id, read_address_untrusted
+from tallystick.node.net_circuit import UNPROVEN_BYTES_MAX, CircuitLine, Circuits
 from tallystick.node.net_dial import connect_tcp
 from tallystick.node.net_gossip import GossipNet
 from tallystick.node.net_host import GuardedHost, GuardedSwarm
 from tallystick.node.net_inbox import Inbox
 from tallystick.node.net_knock import answer, ask
-from tallystick.node.net_line import TcpLine
+from tallystick.node.net_line import Line, TcpLine
 from tallystick.node.net_links import STREAMS_MAX, Link, LinkRefusedError, Links
 from tallystick.node.net_session import FAREWELL_S, Session
 from tallystick.node.net_streams import StreamRefusedError, accept_stream, link_of, open_stream, reset
@@ -41,12 +43,12 @@ log = logging.getLogger("tallystick.net")
 
 SYNC: Final = TProtocol("/tallystick/sync/1")
 KNOCK: Final = TProtocol("/tallystick/knock/1")
-UNPROVEN_BYTES_MAX: Final = 64 * 1024
-"""What may arrive on a connection before a key is proved."""
 STRANGER_BYTES_MAX: Final = 256 * 1024
 """What a stranger may send us in all: a knock, or the answer to one, and what is around it."""
 UNPROVEN_MAX: Final = 64
 """Inbound connections without a proven key; the oldest makes room for the newest."""
+Reach = Callable[[], Awaitable[Line]]
+"""Makes a line to somebody who may be the peer. Raises DialError."""
 _CROSSED_S: Final = 0.5
 """How long a dial that was refused waits for the connection of the other side, when both dialled at once."""
 
@@ -64,16 +66,17 @@ class Net:
 class Peers:
     """Connections, sessions and knocks. `net` is None while nothing runs."""
 
-    def __init__(self, own: PeerKey, limits: TransportLimits, inbox: Inbox) -> None:
+    def __init__(self, own: PeerKey, limits: TransportLimits, inbox: Inbox, *, relays: bool) -> None:
         self._own = own
-        self._limits = limits
+        self.limits = limits
         self._inbox = inbox
-        self._unproven: OrderedDict[TcpLine, None] = OrderedDict()
+        self._unproven: OrderedDict[Line, None] = OrderedDict()
         self._dials: dict[PeerKey, trio.Event] = {}
         self.links = Links(own=own, limits=limits, dropped=self._dropped)
         self.gate: Gate = lambda _peer: False
         self.knock_handler: KnockHandler | None = None
         self.net: Net | None = None
+        self.circuits = Circuits(self, carries=relays)
 
     def is_member(self, peer: PeerKey) -> bool:
         """Ask the gate; one that raises says no."""
@@ -119,8 +122,15 @@ class Peers:
             line = TcpLine(stream, allowance=UNPROVEN_BYTES_MAX)
         except OSError:
             line = None
-        if self.net is None or line is None:
+        if line is None:
             stream.socket.close()
+        else:
+            await self.take(line)
+
+    async def take(self, line: Line) -> None:
+        """Serve one inbound line to its end. Never raises but trio.Cancelled."""
+        if self.net is None:
+            line.abort()
             return
         while len(self._unproven) >= UNPROVEN_MAX:
             self._unproven.popitem(last=False)[0].abort()
@@ -130,7 +140,7 @@ class Peers:
         finally:
             self._unproven.pop(line, None)
 
-    def proven(self, peer: PeerKey, line: TcpLine, outbound: bool) -> Link:
+    def proven(self, peer: PeerKey, line: Line, outbound: bool) -> Link:
         """Take in a connection whose key is proved. Raises LinkRefusedError."""
         self._unproven.pop(line, None)
         if self.net is None:
@@ -147,7 +157,7 @@ class Peers:
         link.conn = conn  # type: ignore[assignment]
 
     async def _expire(self, link: Link) -> None:
-        with trio.move_on_after(self._limits.session_s if link.admitted else self._limits.stranger_s):
+        with trio.move_on_after(self.limits.session_s if link.admitted else self.limits.stranger_s):
             await link.settled.wait()
         if not link.settled.is_set():
             link.drop("it opened no sync stream" if link.admitted else "a stranger's time is over")
@@ -168,10 +178,14 @@ class Peers:
     def target(self, text: str) -> Address:
         """Read an address that is to be dialled. Raises DialError: BAD_ADDRESS, SELF, CLOSED."""
         target = read_address_untrusted(text)
-        if target.peer == self._own:
+        self.check_dialable(target.peer)
+        return target
+
+    def check_dialable(self, peer: PeerKey) -> None:
+        """Raises DialError: SELF, CLOSED."""
+        if peer == self._own:
             raise DialError(DialReason.SELF, "this is our own address")
         self._running()
-        return target
 
     def _running(self) -> Net:
         if self.net is None:
@@ -179,10 +193,20 @@ class Peers:
         return self.net
 
     async def dial(self, target: Address) -> None:
-        """Come to an open sync stream with a member. The caller sets the deadline. Raises DialError."""
+        """Come to an open sync stream with a member, directly. The caller sets the deadline. Raises DialError."""
+        await self._come_to(target.peer, lambda: self._tcp_line(target), direct=True)
+
+    async def dial_through(self, between: PeerKey, peer: PeerKey) -> None:
+        """Come to an open sync stream with a member through another's node. The caller sets the deadline.
+
+        Raises DialError.
+        """
+        await self._come_to(peer, lambda: self._circuit_line(between, peer), direct=False)
+
+    async def _come_to(self, peer: PeerKey, reach: Reach, *, direct: bool) -> None:
         while True:
-            known = self.links.get(target.peer)
-            link = await self._link_to(target)
+            known = self.links.get(peer)
+            link = await self._link_to(peer, reach, direct=direct)
             self._admit(link)
             self._open_session(link)
             try:
@@ -197,32 +221,51 @@ class Peers:
                 raise DialError(DialReason.NOT_ADMITTED, "the peer closed the connection")
             # It was there before, and dying: the peer may well want a new one.
 
-    async def _link_to(self, target: Address) -> Link:
-        """Find the link to a peer, or make one. One dial at a time for each peer. Raises DialError."""
-        while (event := self._dials.get(target.peer)) is not None:
-            await event.wait()
-        link = self.links.get(target.peer)
-        if link is not None:
+    async def _tcp_line(self, target: Address) -> Line:
+        return TcpLine(await connect_tcp(target), allowance=UNPROVEN_BYTES_MAX)
+
+    async def _circuit_line(self, between: PeerKey, peer: PeerKey) -> CircuitLine:
+        return await self.circuits.dial(between, peer, self._running())
+
+    def _usable(self, peer: PeerKey, *, direct: bool) -> Link | None:
+        link = self.links.get(peer)
+        return None if link is not None and direct and link.line.is_relayed else link
+
+    async def _link_to(self, peer: PeerKey, reach: Reach, *, direct: bool) -> Link:
+        """Find the link to a peer, or make one. Raises DialError.
+
+        Several ways may be tried at once; of those that lead to somebody, one after the other is asked who that is.
+        """
+        if (link := self._usable(peer, direct=direct)) is not None:
             return link
-        event = self._dials[target.peer] = trio.Event()
+        line = await reach()
         try:
-            return await self._connect(target)
+            while (event := self._dials.get(peer)) is not None:
+                await event.wait()
+            if (link := self._usable(peer, direct=direct)) is not None:
+                line.abort()
+                return link
+        except BaseException:
+            line.abort()
+            raise
+        event = self._dials[peer] = trio.Event()
+        try:
+            return await self._prove(line, peer)
         finally:
-            del self._dials[target.peer]
+            del self._dials[peer]
             event.set()
 
-    async def _connect(self, target: Address) -> Link:
-        line = TcpLine(await connect_tcp(target), allowance=UNPROVEN_BYTES_MAX)
+    async def _prove(self, line: Line, peer: PeerKey) -> Link:
         good = False
         cause: BaseException | None = None
         try:
             swarm = self._running().swarm
-            await swarm.upgrade_outbound_raw_conn(RawConnection(line, True), ID.from_base58(peer_id(target.peer)))
+            await swarm.upgrade_outbound_raw_conn(RawConnection(line, True), ID.from_base58(peer_id(peer)))
             good = line.link is not None and line.link.conn is not None and not line.link.dropped
         except DialError:
             raise
         except Exception as error:
-            log.debug("connecting to %s: %r", target.where, error)
+            log.debug("connecting to %s: %r", line.where, error)
             cause = error
         finally:
             if not good:
@@ -233,13 +276,13 @@ class Peers:
             if good:
                 return line.link
             with trio.move_on_after(_CROSSED_S):
-                await self.links.arrival(target.peer)
-            if (crossed := self.links.get(target.peer)) is not None:
+                await self.links.arrival(peer)
+            if (crossed := self.links.get(peer)) is not None:
                 return crossed
         if _is_wrong_peer(cause):
-            raise DialError(DialReason.WRONG_PEER, f"somebody else answers at {target.where}")
+            raise DialError(DialReason.WRONG_PEER, f"somebody else answers at {line.where}")
         self._running()
-        raise DialError(DialReason.NOT_ADMITTED, f"{target.where} closed the connection")
+        raise DialError(DialReason.NOT_ADMITTED, f"{line.where} closed the connection")
 
     # -- knocking ----------------------------------------------------------------------------------------------
 
@@ -252,7 +295,8 @@ class Peers:
                 raise DialError(DialReason.UNREACHABLE, "this peer is not connected")
             link = found
         else:
-            link = await self._link_to(to)
+            address = to
+            link = await self._link_to(address.peer, lambda: self._tcp_line(address), direct=False)
         link.knocks += 1
         try:
             stream = await open_stream(net.host, link, KNOCK, timeout_s)
@@ -280,7 +324,7 @@ class Peers:
 
     async def _open_sync(self, link: Link, net: Net) -> None:
         try:
-            stream = await open_stream(net.host, link, SYNC, self._limits.session_s)
+            stream = await open_stream(net.host, link, SYNC, self.limits.session_s)
         except StreamRefusedError as error:
             log.debug("%s: %s", link.name, error)
             link.drop("it opened no sync stream")
@@ -296,7 +340,7 @@ class Peers:
             link,
             stream,
             self._inbox,
-            self._limits,
+            self.limits,
             opened=lambda: self._opened(link),
             taken=lambda cost: self._taken(link.peer, cost),
         )
@@ -305,7 +349,7 @@ class Peers:
     def _opened(self, link: Link) -> None:
         link.up = True
         link.settled.set()
-        up = PeerUp(peer=link.peer, outbound=link.outbound, relayed=False, address=link.line.where)
+        up = PeerUp(peer=link.peer, outbound=link.outbound, relayed=link.line.is_relayed, address=link.line.where)
         self._inbox.put(up, link.peer)
         if self.net is not None and self.net.gossip is not None:
             self.net.nursery.start_soon(self.net.gossip.serve, link)
@@ -323,7 +367,7 @@ class Peers:
             return
         link.streams += 1
         try:
-            handler = await accept_stream(self.net.host, stream, self._limits.session_s)
+            handler = await accept_stream(self.net.host, stream, self.limits.session_s)
             if handler is not None:
                 await handler(stream)
         except Exception as error:
@@ -343,7 +387,7 @@ class Peers:
     async def on_knock(self, stream: INetStream) -> None:
         """Answer one question of anybody."""
         if self.knock_handler is not None:
-            with trio.move_on_after(self._limits.stranger_s):
+            with trio.move_on_after(self.limits.stranger_s):
                 await answer(stream, link_of(stream).peer, self.knock_handler)
 
 

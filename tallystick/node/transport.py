@@ -135,6 +135,8 @@ class DialReason(StrEnum):
     """Our own gate says no to this peer."""
     NOT_ADMITTED = "not-admitted"
     """The peer does not know us, or hung up."""
+    NO_RELAY = "no-relay"
+    """The node between does not pass on, or does not reach the other."""
     TIMEOUT = "timeout"
     CLOSED = "closed"
     """This transport is not running."""
@@ -233,8 +235,17 @@ class Transport(Protocol):
     async def dial(self, address: str, timeout_s: float) -> PeerKey:
         """Make a connection with an open sync stream to the peer named in the address, or find the one we have.
 
+        One through a third node is replaced: its `PeerDown` comes before the new `PeerUp`.
         Raises DialError: BAD_ADDRESS, SELF, CLOSED, NOT_ALLOWED, REFUSED, UNREACHABLE, WRONG_PEER, NOT_ADMITTED,
         TIMEOUT, tried in that order.
+        """
+        ...
+
+    async def dial_through(self, between: PeerKey, peer: PeerKey, timeout_s: float) -> None:
+        """Make a connection with an open sync stream to a peer through the node of another, or find the one we have.
+
+        The node between needs a direct connection to both, and passes bytes on that it cannot read.
+        Raises DialError: SELF, CLOSED, NOT_ALLOWED, NO_RELAY, WRONG_PEER, NOT_ADMITTED, TIMEOUT, tried in that order.
         """
         ...
 

@@ -3,8 +3,8 @@
     accept/dial -> TcpLine -> Noise (the key is proved) -> Link -> sync stream -> Session -> Inbox -> the node
 
 Everything that libp2p would do by itself, and everything of it that breaks, is dealt with in the `net_*` modules,
-which nothing but this file uses. Relaying is not built: of two partners behind routers, one needs an open port, or a
-third partner whom both reach, through whom the ledger comes anyway.
+which nothing but this file uses. Two partners behind routers reach each other through the node of a third
+(`net_circuit`); the ledger would come to them through that node anyway.
 
 Source: docs/spec/sync.md.
 """
@@ -21,6 +21,7 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.tools.anyio_service import background_trio_service
 
 from tallystick.node.net_address import peer_id, read_address_untrusted
+from tallystick.node.net_circuit import HOP, STOP
 from tallystick.node.net_framing import FRAME_COST
 from tallystick.node.net_gossip import GossipNet
 from tallystick.node.net_host import build_host, check_version, quiet_library
@@ -67,12 +68,14 @@ class Libp2pTransport:
         announce: tuple[str, ...] = (),
         limits: TransportLimits | None = None,
         topic: str | None = None,
+        relays: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Make a transport for a 32-byte node key seed.
 
         `listen` are addresses of this machine, `announce` those under which others reach it through a router.
-        `topic` names the gossip; without it there is none. `clock` is the time of day, by which sleep is noticed.
+        `topic` names the gossip; without it there is none. `relays` lets members reach each other through this node.
+        `clock` is the time of day, by which sleep is noticed.
         """
         self._limits = limits or TransportLimits()
         if self._limits.inbox_bytes < 2 * (FRAME_BYTES_MAX + FRAME_COST):
@@ -84,7 +87,7 @@ class Libp2pTransport:
         self._topic = topic
         self._clock = clock
         self._inbox = Inbox(gossip_max=self._limits.gossip_queue)
-        self._peers = Peers(self._key, self._limits, self._inbox)
+        self._peers = Peers(self._key, self._limits, self._inbox, relays=relays)
         self._addresses: list[str] = []
         self._listeners: list[trio.SocketListener] = []
         self._told = False
@@ -158,6 +161,15 @@ class Libp2pTransport:
         with trio.move_on_after(timeout_s):
             await self._peers.dial(target)
             return target.peer
+        raise DialError(DialReason.TIMEOUT, f"no answer within {timeout_s:g} s")
+
+    async def dial_through(self, between: PeerKey, peer: PeerKey, timeout_s: float) -> None:
+        self._peers.check_dialable(peer)
+        if not self._peers.is_member(peer):
+            raise DialError(DialReason.NOT_ALLOWED, f"{peer_id(peer)} is no member")
+        with trio.move_on_after(timeout_s):
+            await self._peers.dial_through(between, peer)
+            return
         raise DialError(DialReason.TIMEOUT, f"no answer within {timeout_s:g} s")
 
     async def request(self, to: str | PeerKey, data: bytes, timeout_s: float) -> bytes:
@@ -244,7 +256,14 @@ class Libp2pTransport:
             proven=self._peers.proven,
             connected=self._peers.connected,
             on_stream=self._peers.on_stream,
-            handlers=OrderedDict({SYNC: self._peers.on_sync, KNOCK: self._peers.on_knock}),
+            handlers=OrderedDict(
+                {
+                    SYNC: self._peers.on_sync,
+                    KNOCK: self._peers.on_knock,
+                    HOP: self._peers.circuits.on_hop,
+                    STOP: self._peers.circuits.on_stop,
+                }
+            ),
         )
         async with background_trio_service(swarm), trio.open_nursery() as inner:
             await swarm.event_background_nursery_created.wait()

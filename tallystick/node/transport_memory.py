@@ -59,9 +59,10 @@ class MemoryNetwork:
         announce: tuple[str, ...] = (),
         limits: TransportLimits | None = None,
         topic: str | None = None,
+        relays: bool = True,
     ) -> "MemoryTransport":
         """Make a transport of this network; the arguments are those of the real one."""
-        return MemoryTransport(self, seed, listen=listen, announce=announce, limits=limits, topic=topic)
+        return MemoryTransport(self, seed, listen=listen, announce=announce, limits=limits, topic=topic, relays=relays)
 
     def cut(self, one: "MemoryTransport", other: "MemoryTransport") -> None:
         """Lose everything between two nodes: their connection ends, dials time out."""
@@ -106,8 +107,10 @@ class _End:
 
     other: "_End"
 
-    def __init__(self, owner: "MemoryTransport", credit: int) -> None:
+    def __init__(self, owner: "MemoryTransport", credit: int, between: PeerKey | None) -> None:
         self.owner = owner
+        self.between = between
+        """Through whose node the connection goes."""
         self.credit = credit
         self.outbox: deque[bytes] = deque()
         self.outbox_bytes = 0
@@ -149,7 +152,9 @@ class MemoryTransport:
         announce: tuple[str, ...],
         limits: TransportLimits | None,
         topic: str | None,
+        relays: bool,
     ) -> None:
+        self._relays = relays
         self._network = network
         self._limits = limits or TransportLimits()
         if self._limits.inbox_bytes < 2 * (FRAME_BYTES_MAX + FRAME_COST):
@@ -275,6 +280,9 @@ class MemoryTransport:
         del there._ends[self._key]
         self._inbox.put(PeerDown(peer=peer, reason=reason), peer)
         there._inbox.put(PeerDown(peer=self._key, reason=reason_there), self._key)
+        for one, between in ((self, peer), (there, self._key)):
+            for other in [other for other, each in one._ends.items() if each.between == between]:
+                one._drop(other, "the other side hung up", "the other side hung up")
 
     # -- reaching others ---------------------------------------------------------------------------------------
 
@@ -300,20 +308,47 @@ class MemoryTransport:
         await trio.lowlevel.checkpoint()
         if not self._gate(target.peer):
             raise DialError(DialReason.NOT_ALLOWED, f"{peer_id(target.peer)} is no member")
-        if target.peer in self._ends:
+        known = self._ends.get(target.peer)
+        if known is not None and known.between is None:
             return target.peer
         there = await self._reach(target, timeout_s)
         if not there._gate(self._key):
             raise DialError(DialReason.NOT_ADMITTED, "the peer closed the connection")
-        here_end = _End(self, there._limits.inbox_bytes - there._inbox.unread(self._key))
-        there_end = _End(there, self._limits.inbox_bytes - self._inbox.unread(there.peer_key))
+        self._drop(there.peer_key, "replaced by a newer connection", "replaced by a newer connection")
+        self._join(there, target.where, None)
+        return target.peer
+
+    async def dial_through(self, between: PeerKey, peer: PeerKey, timeout_s: float) -> None:
+        if peer == self._key:
+            raise DialError(DialReason.SELF, "this is our own address")
+        self._check_running()
+        await trio.lowlevel.checkpoint()
+        if not self._gate(peer):
+            raise DialError(DialReason.NOT_ALLOWED, f"{peer_id(peer)} is no member")
+        if peer in self._ends:
+            return
+        end = self._ends.get(between)
+        if end is None or end.between is not None:
+            raise DialError(DialReason.NO_RELAY, "no direct connection to the node between")
+        far = end.other.owner._ends.get(peer)
+        if not end.other.owner._relays or far is None or far.between is not None:
+            raise DialError(DialReason.NO_RELAY, "the node between does not reach it")
+        there = far.other.owner
+        if not there._gate(self._key):
+            raise DialError(DialReason.NOT_ADMITTED, "the peer closed the connection")
+        self._join(there, f"/p2p/{peer_id(between)}/p2p-circuit", between)
+
+    def _join(self, there: "MemoryTransport", where: str, between: PeerKey | None) -> None:
+        here_end = _End(self, there._limits.inbox_bytes - there._inbox.unread(self._key), between)
+        there_end = _End(there, self._limits.inbox_bytes - self._inbox.unread(there.peer_key), between)
         here_end.other, there_end.other = there_end, here_end
         self._ends[there.peer_key] = here_end
         there._ends[self._key] = there_end
-        here = PeerUp(peer=there.peer_key, outbound=True, relayed=False, address=target.where)
+        relayed = between is not None
+        here = PeerUp(peer=there.peer_key, outbound=True, relayed=relayed, address=where)
         self._inbox.put(here, there.peer_key)
-        there._inbox.put(PeerUp(peer=self._key, outbound=False, relayed=False, address=""), self._key)
-        return target.peer
+        from_us = PeerUp(peer=self._key, outbound=False, relayed=relayed, address=where if relayed else "")
+        there._inbox.put(from_us, self._key)
 
     async def request(self, to: str | PeerKey, data: bytes, timeout_s: float) -> bytes:
         if not 1 <= len(data) <= KNOCK_REQUEST_BYTES_MAX:

@@ -6,7 +6,7 @@ A test of the first kind that fails after an upgrade of the library says that a 
     B  inbound connections keep their slot    E  gossip dies after a stale reconnect
     C  a cancelled write ruins a connection   F  one error in a handler ends the node
 
-A seventh, G, a relay that ends all circuits of a peer when one ends, is missing: relaying is not built.
+A seventh, G, a relay that ends all circuits of a peer when one ends, is in `test_net_circuit`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tallystick.crypto.keys import SecretKey
-from tallystick.node.net_line import TcpLine
+from tallystick.node.net_line import Line
 from tallystick.node.net_links import SAME_TIME_S, Link, LinkRefusedError, Links
 from tallystick.node.transport import PeerKey, TransportLimits
 
@@ -18,8 +18,10 @@ LIMITS = TransportLimits(connections_max=4, strangers_max=2)
 class DeadLine:
     """A line of which only the cutting is of interest."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_relayed: bool = False) -> None:
         self.is_cut = False
+        self.is_relayed = is_relayed
+        self.heard_at = trio.current_time()
 
     def abort(self) -> None:
         self.is_cut = True
@@ -32,8 +34,8 @@ class Table:
         self.dropped: list[tuple[Link, str]] = []
         self.links = Links(own=own, limits=LIMITS, dropped=lambda link, reason: self.dropped.append((link, reason)))
 
-    def arrive(self, peer: PeerKey, *, outbound: bool = False, admitted: bool = True) -> Link:
-        line: TcpLine = DeadLine()  # type: ignore[assignment]
+    def arrive(self, peer: PeerKey, *, outbound: bool = False, admitted: bool = True, relayed: bool = False) -> Link:
+        line: Line = DeadLine(is_relayed=relayed)  # type: ignore[assignment]
         link = Link(peer=peer, line=line, outbound=outbound, admitted=admitted)
         self.links.arrive(link)
         return link
@@ -159,11 +161,41 @@ def test_link_that_was_refused_tells_nobody(clock: trio.testing.MockClock) -> No
 
     def check() -> None:
         table = Table()
-        line: TcpLine = DeadLine()  # type: ignore[assignment]
+        line: Line = DeadLine()  # type: ignore[assignment]
         link = Link(peer=MIDDLE, line=line, outbound=False, admitted=True)
         with pytest.raises(LinkRefusedError):
             table.links.arrive(link)
         link.drop("refused")
         assert table.dropped == []
+
+    run(check, clock)
+
+
+@pytest.mark.parametrize("outbound", [True, False])
+def test_direct_connection_replaces_one_through_a_third(clock: trio.testing.MockClock, outbound: bool) -> None:
+    """Whoever dials, and however young the other is."""
+
+    def check() -> None:
+        table = Table()
+        old = table.arrive(HIGH, outbound=not outbound, relayed=True)
+        new = table.arrive(HIGH, outbound=outbound)
+        assert old.dropped and table.links.get(HIGH) is new
+
+    run(check, clock)
+
+
+@pytest.mark.parametrize("outbound", [True, False])
+def test_connection_through_a_third_replaces_only_a_silent_one(clock: trio.testing.MockClock, outbound: bool) -> None:
+    """While the direct one is alive it is kept; once it says nothing any more, the peer may come another way."""
+
+    def check() -> None:
+        table = Table()
+        old = table.arrive(HIGH, outbound=outbound)
+        with pytest.raises(LinkRefusedError):
+            table.arrive(HIGH, relayed=True)
+        assert table.links.get(HIGH) is old and not old.dropped
+        clock.jump(LIMITS.ping_every_s * 2)
+        new = table.arrive(HIGH, relayed=True)
+        assert old.dropped and table.links.get(HIGH) is new
 
     run(check, clock)

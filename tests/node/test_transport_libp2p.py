@@ -6,6 +6,7 @@ import pytest
 
 from tallystick.node.transport import Transport, TransportLimits
 from tallystick.node.transport_libp2p import Libp2pTransport
+from tests.node.relay_contract import RelayContract
 from tests.node.transport_contract import TransportContract
 
 
@@ -20,8 +21,9 @@ class LoopbackNetwork:
         announce: tuple[str, ...] = (),
         limits: TransportLimits | None = None,
         topic: str | None = None,
+        relays: bool = True,
     ) -> Transport:
-        return Libp2pTransport(seed, listen=listen, announce=announce, limits=limits, topic=topic)
+        return Libp2pTransport(seed, listen=listen, announce=announce, limits=limits, topic=topic, relays=relays)
 
 
 @pytest.fixture
@@ -31,3 +33,7 @@ def network() -> LoopbackNetwork:
 
 class TestContract(TransportContract):
     """A transport over libp2p is a transport."""
+
+
+class TestRelayContract(RelayContract):
+    """Two transports over libp2p reach each other through a third."""

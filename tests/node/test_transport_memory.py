@@ -8,6 +8,7 @@ import trio.testing
 
 from tallystick.node.transport import DialReason, Frame, PeerDown, Resumed, Transport
 from tallystick.node.transport_memory import MemoryNetwork
+from tests.node.relay_contract import RelayContract
 from tests.node.transport_contract import TransportContract
 from tests.support.transports import (
     ANA,
@@ -28,6 +29,10 @@ def network() -> MemoryNetwork:
 
 class TestContract(TransportContract):
     """A transport in memory is a transport."""
+
+
+class TestRelayContract(RelayContract):
+    """Two transports in memory reach each other through a third."""
 
 
 def test_cut_line_times_out_until_it_is_healed(network: MemoryNetwork) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pytest
 import trio
 
+from tallystick.node.net_address import peer_id
 from tallystick.node.transport import (
     DialError,
     DialReason,
@@ -39,6 +40,7 @@ class Network(Protocol):
         announce: tuple[str, ...] = ...,
         limits: TransportLimits | None = ...,
         topic: str | None = ...,
+        relays: bool = ...,
     ) -> Transport: ...
 
 
@@ -84,6 +86,15 @@ async def connect(one: Transport, other: Transport) -> None:
     assert up.address == other.addresses()[0].split("/p2p/")[0]
     up = await next_of(other, PeerUp)
     assert (up.peer, up.outbound, up.relayed) == (one.peer_key, False, False)
+
+
+async def connect_through(between: Transport, one: Transport, other: Transport) -> None:
+    """Connect two through a third whom both are connected to, and take both `PeerUp`."""
+    await one.dial_through(between.peer_key, other.peer_key, DIAL_S)
+    for here, there, outbound in ((one, other, True), (other, one, False)):
+        up = await next_of(here, PeerUp)
+        assert (up.peer, up.outbound, up.relayed) == (there.peer_key, outbound, True)
+        assert up.address.endswith(f"/p2p/{peer_id(between.peer_key)}/p2p-circuit")
 
 
 async def refused(dial: Awaitable[object]) -> DialReason:
