@@ -71,16 +71,16 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "show": "read",
         "blocks": "read",
         "seal": "network",
+        "fork": "read",
         "erase": "care",
     },
     "Network": {"node": "network", "peers": "read", "sync": "network", "bundle": "bundle"},
+    "Keys": {"device": "devices", "recover": "recover", "unlock": "start", "lock": "start"},
     "Care": {
         "verify": "care",
         "prove": "proof",
         "proof": "proof",
         "doctor": "care",
-        "unlock": "start",
-        "lock": "start",
     },
 }
 

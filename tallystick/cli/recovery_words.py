@@ -24,8 +24,8 @@ _TRIES: Final = 3
 _COLUMNS: Final = 4
 
 
-def hand_over(home: Home, options: Options, words: Sequence[str], file: str | None) -> bool:
-    """Give the words to the person; whether they are confirmed to be written down."""
+def hand_over(home: Home, options: Options, words: Sequence[str], file: str | None, *, confirm: bool = True) -> bool:
+    """Give the words to the person; whether they are confirmed, which the home remembers unless `confirm` is off."""
     from tallystick.node.identity import confirm_words
 
     if file is not None:
@@ -36,13 +36,15 @@ def hand_over(home: Home, options: Options, words: Sequence[str], file: str | No
             output.always(_sheet(words))
             raise
         output.note(options, f"the recovery words are in {file}: keep it away from this computer")
-        confirm_words(home)
+        if confirm:
+            confirm_words(home)
         return True
     output.always("These 24 words bring your membership back if this device is lost. They are shown only now.")
     output.always("Write them on paper; whoever has them is you.\n")
     output.always(_sheet(words))
     if ask.can_ask() and _proves(words):
-        confirm_words(home)
+        if confirm:
+            confirm_words(home)
         return True
     output.note(options, "`tally init --confirm-words` asks for them later")
     return False

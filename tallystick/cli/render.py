@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.cli.render_explain import explain
+from tallystick.cli.render_keys import devices, fork, recoveries
 from tallystick.cli.render_status import status
 from tallystick.cli.text import clean, clean_lines, day, due, short, signed, stamp, table, who
 
@@ -324,4 +325,7 @@ RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "charter_show": charter_show,
     "prove_points": proof,
     "status": status,
+    "devices": devices,
+    "recoveries": recoveries,
+    "fork": fork,
 }

@@ -31,6 +31,8 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
         lines.append(f"READ-ONLY: {clean(answer.get('read_only_reason') or 'nothing can be written')}")
     if answer.get("mute"):
         lines.append(f"MUTE, so it does not vote: {clean(answer.get('mute_reason') or '')}; `tally doctor` explains")
+    if answer.get("fork"):
+        lines.append(f"FORKED at #{answer['fork']}: nothing more is sealed here; `tally fork` shows both branches")
     return "\n".join(filter(None, lines))
 
 

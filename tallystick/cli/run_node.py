@@ -15,13 +15,14 @@ import trio
 
 from tallystick.cli import output
 from tallystick.cli.errors import CommandError
-from tallystick.node import joining, service
+from tallystick.node import arriving_net, joining, service, service_keys
 from tallystick.node.errors import ExitCode
 from tallystick.node.transport import DialError, ListenError, TransportError
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
     from tallystick.crypto.keys import SecretKey
+    from tallystick.node.device_ticket import DeviceTicket, MemberTicket, Place
     from tallystick.node.home import Home
     from tallystick.node.joining import Joining
     from tallystick.node.service import Node
@@ -79,6 +80,74 @@ def agree(home: Home, terms: Joining, key: SecretKey, now_ms: int) -> Entry:
     async def work() -> Entry:
         async with joining.knocking(home, terms.ticket.addresses) as request:
             return await joining.agree(terms, key, request, now_ms)
+
+    return _in_loop(work)
+
+
+def wait_for_device(
+    home: Home,
+    prefix: str | None,
+    options: Options,
+    key: SecretKey,
+    *,
+    scope: str,
+    label: str | None,
+    ready: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Be a node until a new machine of this member has come. Raises NodeError."""
+    _log_to_stderr(options)
+
+    async def work() -> dict[str, Any]:
+        return await arriving_net.wait_for_device(home, prefix, key, scope=scope, label=label, ready=ready)
+
+    return _in_loop(work)
+
+
+def enrol(home: Home, ticket: DeviceTicket, key: SecretKey) -> tuple[Entry, bool]:
+    """Have this machine added by another one. Raises NodeError."""
+
+    async def work() -> tuple[Entry, bool]:
+        return await arriving_net.enrol(home, ticket, key)
+
+    return _in_loop(work)
+
+
+def come_back(
+    home: Home, place: Place, recovery: SecretKey, key: SecretKey, revoke: Sequence[str] | None
+) -> dict[str, Any]:
+    """Claim a membership with its recovery words. Raises NodeError."""
+
+    async def work() -> dict[str, Any]:
+        return await arriving_net.come_back(home, place, recovery, key, revoke)
+
+    return _in_loop(work)
+
+
+def ask_for_keys(home: Home, ticket: MemberTicket, key: SecretKey, now_ms: int) -> tuple[Entry, dict[str, Any]]:
+    """Ask partners for new keys. Raises NodeError."""
+
+    async def work() -> tuple[Entry, dict[str, Any]]:
+        return await arriving_net.ask_for_keys(home, ticket, key, now_ms)
+
+    return _in_loop(work)
+
+
+def ask_again(home: Home, ledger: bytes) -> dict[str, Any] | None:
+    """How the request of this home stands. Raises NodeError."""
+
+    async def work() -> dict[str, Any] | None:
+        return await arriving_net.ask_again(home, ledger)
+
+    return _in_loop(work)
+
+
+def unmute(home: Home, prefix: str | None, *, accept_loss: bool) -> dict[str, Any]:
+    """Without a running node: meet the others once, then sign again. Raises NodeError."""
+
+    async def work() -> dict[str, Any]:
+        async with service.open_node(home, prefix, listen=arriving_net.LOOPBACK) as node:
+            await service_keys.unmute(node, accept_loss=accept_loss)
+            return node.core.sealer.report(service.now_ms())
 
     return _in_loop(work)
 

@@ -195,6 +195,10 @@ HERE: Final[Mapping[str, Words]] = {
     "node-silent": ("the node does not answer", "`tally status` again in a moment, or restart the node"),
     "timeout": ("it took too long", "try again"),
     "clock": ("this computer's clock cannot be right", "set the clock, then try again"),
+    "no-dry-run": ("this signs nothing that could be tried out first", "leave --dry-run away"),
+    "not-mute": ("this node is not mute: there is nothing to settle", "`tally status` says what is waited for"),
+    "ticket-refused": ("the ticket is not accepted", "make another one on the other computer: `tally device add`"),
+    "not-added": ("the ledger does not know this computer yet", "`tally device add --reply REPLY` on the other one"),
     "mute": ("this node does not vote, since a copy of it may run elsewhere", "`tally doctor` explains"),
 }
 
@@ -210,6 +214,7 @@ TEXTS: Final[Mapping[str, Words]] = {
     "ticket-damaged": ("the ticket is damaged", "ask for it again, and copy it whole"),
     "ticket-too-new": ("the ticket was made by a newer version", "update this program"),
     "invitation-refused": ("the invitation is not accepted", "ask for a new one: `tally invite`"),
+    "ticket-foreign": ("this text is for another ledger or another computer", "use it where it was made for"),
     "ticket-expired": ("the ticket has expired", "ask for a new one: `tally invite`"),
 }
 

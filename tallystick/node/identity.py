@@ -116,6 +116,13 @@ def confirm_words(home: Home) -> None:
     _write(home, identity.name, identity.recovery, confirmed=True)
 
 
+def set_recovery(home: Home, old: bytes, new: bytes, *, confirmed: bool) -> None:
+    """The recovery words were changed in a ledger; the home follows where it had the old ones. Raises HomeError."""
+    identity = read_identity(home)
+    if identity.recovery == old:
+        _write(home, identity.name, new, confirmed=confirmed)
+
+
 def unseal_device_key(home: Home, passphrase: str) -> SecretKey:
     """The signing key. Raises NodeError: wrong-passphrase, exit code 4; HomeError."""
     try:

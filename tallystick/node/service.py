@@ -204,7 +204,7 @@ class Node:
             self.feed(Wake())
             service_keys.convict(self, now)
 
-    async def _until(self, is_so: Callable[[], bool]) -> None:
+    async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so; it is looked at after every change."""
         while not is_so():
             await self._stirred.wait()
@@ -354,7 +354,7 @@ class Node:
         else:
             self._hurry()
             with trio.move_on_after(DIAL_S):
-                await self._until(lambda: bool(self._greeted()) or not self._may_meet())
+                await self.until(lambda: bool(self._greeted()) or not self._may_meet())
             if not self._greeted():
                 known = len(self.dialer.peers())
                 raise UnreachableError(f"none of {known} known peers answers" if known else "no peer is known yet")
@@ -460,7 +460,7 @@ class Node:
         self.feed(Wake())
         with trio.move_on_after(args.wait_s):
             core = self.core
-            await self._until(lambda: core.ledger.head.height > height or not core.sealer.is_active)
+            await self.until(lambda: core.ledger.head.height > height or not core.sealer.is_active)
         return self.core.sealer.report(now) | {"sealed": self.core.ledger.head.height - height}
 
     async def _op_sync(self, args: SyncArgs, key: SecretKey | None) -> Any:

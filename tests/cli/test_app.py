@@ -210,10 +210,46 @@ def test_commands_become_operations(
         read_args(WRITES[op][0], args)
 
 
+#: Operations that a command of a group asks for.
+IN_GROUPS = {
+    "device_add": ("device", "add"),
+    "device_retire": ("device", "retire"),
+    "device_revoke": ("device", "revoke"),
+    "devices": ("device", "list"),
+    "recovery_change": ("recover", "change"),
+    "recover_approve": ("recover", "approve"),
+    "recoveries": ("recover", "status"),
+    "prove_points": ("prove", "points"),
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "op", "args"),
+    [
+        (["device", "retire"], "device_retire", {}),
+        (["device", "revoke", "abc"], "device_revoke", {"device": "abc"}),
+        (["device", "revoke", "abc", "--since", "def"], "device_revoke", {"device": "abc", "since": "def"}),
+        (["recover", "approve", "Bo"], "recover_approve", {"request": "Bo"}),
+        (["sealer", "on", "--device", "abc"], "sealer", {"on": True, "device": "abc"}),
+    ],
+)
+def test_commands_about_keys_ask_for_their_operations(
+    tally: Caller, asked: list[Any], line: list[str], op: str, args: dict[str, Any]
+) -> None:
+    """What is typed is what the node is asked, and the node takes it."""
+    assert tally(*line).code == 0
+    assert asked == [(op, args, {})]
+    read_args(WRITES[op][0], args)
+
+
 def test_every_operation_has_a_command() -> None:
     """What a program can ask of the node, a person can ask too."""
-    assert set(WRITES) - set(MODULES) == set()
-    assert set(READS) - set(MODULES) == {"charter_show"}
+    assert set(WRITES) - set(MODULES) - IN_GROUPS.keys() == set()
+    assert set(READS) - set(MODULES) - IN_GROUPS.keys() == {"charter_show"}
+    for group, name in IN_GROUPS.values():
+        found = find_command(group)
+        assert isinstance(found, click.Group)
+        assert name in found.commands
 
 
 def test_every_type_of_proposal_has_a_command() -> None:

@@ -8,6 +8,7 @@ from tallystick.cli import ask, keys, output
 from tallystick.cli.client import now_ms
 from tallystick.cli.command import argument, command, option
 from tallystick.cli.commands.bundle import bundle_args
+from tallystick.cli.errors import UsageError
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural
 
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
     from tallystick.node.ticket import Ticket
 
 
-def _join(options: Options, ticket: str, bundle: str | None, passphrase_file: str | None) -> int:
+def _join(
+    options: Options, ticket: str, bundle: str | None, passphrase_file: str | None, device: bool, offline: bool
+) -> int:
+    if device:
+        from tallystick.cli.commands.devices import join_as_device
+
+        return join_as_device(options, ticket, offline=offline, bundle=bundle, passphrase_file=passphrase_file)
+    if offline:
+        raise UsageError("--offline goes with --device", hint="`--bundle FILE` joins with an invitation and no network")
     from tallystick.node.identity import read_identity
     from tallystick.node.joining import check_can_join
     from tallystick.node.ticket import read_ticket_untrusted
@@ -119,6 +128,8 @@ join: Final = command(
     "join",
     "Join a ledger with a ticket. Its charter is shown first.",
     argument("TICKET"),
+    option("--device", is_flag=True, about="The ticket is from `tally device add`: become a computer of your own."),
+    option("--offline", is_flag=True, about="With --device: print a reply that is carried back by hand."),
     option("--bundle", metavar="FILE", about="Read the ledger from this bundle instead of asking a node."),
     option("--passphrase-file", metavar="FILE", about="The bundle's passphrase is its first line."),
 )(_join)

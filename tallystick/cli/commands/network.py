@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tallystick.cli import output
+from tallystick.cli import ask, output
 from tallystick.cli.client import Client, wanted_ledger
 from tallystick.cli.command import argument, command, option
-from tallystick.cli.errors import CommandError
+from tallystick.cli.errors import CommandError, UsageError
 from tallystick.cli.reads import open_home
 from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
+    from tallystick.node.home import Home
 
 _SYNC_S: Final = 90.0
 
@@ -64,13 +65,35 @@ sync: Final = command(
 )(_sync)
 
 
-def _seal(options: Options) -> int:
+def _seal(options: Options, unmute: bool, accept_loss: bool) -> int:
     home = open_home(options)
     client = Client(home, options)
+    if accept_loss and not unmute:
+        raise UsageError("--accept-loss goes with --unmute")
     if options.dry_run:
         return _seal_trial(client, options)
+    if unmute:
+        return _unmute(home, client, options, accept_loss=accept_loss)
     answer = client.unsigned("seal", {"wait_s": 10} if client.has_node() else {})
     _show_seal(answer, options)
+    return 0
+
+
+def _unmute(home: Home, client: Client, options: Options, *, accept_loss: bool) -> int:
+    """Let a mute node sign again. The question is the whole point: two copies that sign are a fork."""
+    ask.confirm(options, "Is it certain that no other copy of this computer's node runs, here or anywhere?")
+    if accept_loss:
+        ask.confirm(options, "Give up whatever this computer signed and nobody has seen?")
+    if client.has_node():
+        answer = client.ask_node("seal", {"unmute": True, "accept_loss": accept_loss}, wait_s=_SYNC_S)
+    else:
+        from tallystick.cli.run_node import unmute
+
+        answer = unmute(home, wanted_ledger(home, options), accept_loss=accept_loss)
+    if options.json:
+        output.result_json(answer)
+    else:
+        output.result("this node signs again")
     return 0
 
 
@@ -94,4 +117,9 @@ def _seal_trial(client: Client, options: Options) -> int:
     return 0
 
 
-seal: Final = command("seal", "Ask for a block now, instead of when the charter's interval is over.")(_seal)
+seal: Final = command(
+    "seal",
+    "Ask for a block now, instead of when the charter's interval is over.",
+    option("--unmute", is_flag=True, about="Let a node sign again that is mute; `tally doctor` says why it is."),
+    option("--accept-loss", is_flag=True, about="With --unmute: also where nobody can be met."),
+)(_seal)

@@ -64,13 +64,14 @@ refuse: Final = write("refuse", "Refuse an applicant.", argument("PARTNER"), wor
 
 
 def _sealer_args(values: Values) -> dict[str, Any]:
-    return {"on": values["state"] == "on"}
+    return {"on": values["state"] == "on", "device": values["device"]}
 
 
 sealer: Final = write(
     "sealer",
     "Ask that this computer seals, or stop it: on, if the computer is on most days.",
     argument("on|off", name="state", type=click.Choice(["on", "off"])),
+    option("--device", metavar="DEVICE", about="Another computer of yours; this one by default."),
     args=_sealer_args,
 )
 

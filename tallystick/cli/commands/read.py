@@ -44,4 +44,5 @@ blocks: Final = read(
     "blocks", "The sealed blocks.", option("--limit", type=_LIMIT, metavar="N", about="Only the last N.")
 )
 proposals: Final = read("proposals", "What is proposed, and how the votes stand.")
+fork: Final = read("fork", "Whether the ledger has forked: both branches, what differs, and who signed both.")
 peers: Final = read("peers", "Other nodes: who is connected, and where they were last.")
