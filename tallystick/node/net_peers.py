@@ -231,6 +231,10 @@ class Peers:
         link = self.links.get(peer)
         return None if link is not None and direct and link.line.is_relayed else link
 
+    async def link_to(self, target: Address) -> Link:
+        """Find a link to the peer of an address, or make one. Raises DialError."""
+        return await self._link_to(target.peer, lambda: self._tcp_line(target), direct=False)
+
     async def _link_to(self, peer: PeerKey, reach: Reach, *, direct: bool) -> Link:
         """Find the link to a peer, or make one. Raises DialError.
 
@@ -295,8 +299,7 @@ class Peers:
                 raise DialError(DialReason.UNREACHABLE, "this peer is not connected")
             link = found
         else:
-            address = to
-            link = await self._link_to(address.peer, lambda: self._tcp_line(address), direct=False)
+            link = await self.link_to(to)
         link.knocks += 1
         try:
             stream = await open_stream(net.host, link, KNOCK, timeout_s)

@@ -68,7 +68,7 @@ def port_of(transport: Libp2pTransport) -> int:
 
 async def link_from(attacker: Libp2pTransport, victim: Libp2pTransport) -> Link:
     """Make a connection with a proven key and nothing on it."""
-    return await attacker._peers._link_to(read_address_untrusted(victim.addresses()[0]))
+    return await attacker._peers.link_to(read_address_untrusted(victim.addresses()[0]))
 
 
 async def raw_stream(attacker: Libp2pTransport, link: Link, protocol: Any) -> Any:
