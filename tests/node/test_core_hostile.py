@@ -1,0 +1,143 @@
+"""A member's node that goes mad: whatever it sends, the core neither raises, nor grows, nor forgets others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from tallystick.node import messages as m
+from tallystick.node.core import INBOX_MAX
+from tallystick.node.effects import HangUp
+from tallystick.node.intake import ORPHANS_MAX
+from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
+from tallystick.protocol import codec
+from tests.sim.cluster import Cluster, Machine
+from tests.sim.scenario import CHARTER
+
+#: What may stand in place of a field.
+ODD: list[codec.Encodable] = [
+    0, 1, -1, 2**62, None, b"", bytes(32), "", [], [[]], {}, True, [bytes(32), 0, bytes(32)],
+]  # fmt: skip
+
+
+@pytest.fixture
+def recorded() -> Iterator[tuple[Cluster, list[bytes]]]:
+    """Two partners after a while of work, and every frame that went between them."""
+    frames: list[bytes] = []
+    with Cluster(21) as cluster:
+        send = cluster._send
+
+        def record(machine: Machine, other: Machine, frame: bytes) -> None:
+            frames.append(frame)
+            send(machine, other, frame)
+
+        cluster._send = record  # type: ignore[method-assign]
+        cluster.found(CHARTER, "ana")
+        cluster.join("bo", "ana")
+        cluster.connect_all()
+        cluster.run_until(cluster.is_settled, 60_000, "joined")
+        cluster.do("ana", "admit", {"partner": cluster.machines["bo"].acknowledged[0].hex(), "sealer": True})
+        cluster.run_until(cluster.is_settled, 60_000, "admitted")
+        cluster.do("bo", "sealer", {"on": True})
+        cluster.run_until(cluster.is_settled, 60_000, "seals")
+        for units in (1, 2, 3):
+            cluster.do("ana", "offer", {"step": "bake", "units": units})
+            cluster.do("bo", "offer", {"step": "bake", "units": units})
+        cluster.run_until(cluster.is_settled, 60_000, "traded")
+        yield cluster, frames
+
+
+def _mutated(random: Random, frames: list[bytes]) -> bytes:
+    """A frame that is nearly one: bytes flipped, cut, doubled, or another value in a decoded place."""
+    frame = bytearray(random.choice(frames))
+    chance = random.random()
+    if chance < 0.3:
+        for _ in range(random.randint(1, 4)):
+            frame[random.randrange(len(frame))] ^= 1 << random.randrange(8)
+    elif chance < 0.4:
+        del frame[random.randrange(len(frame)) :]
+    elif chance < 0.5:
+        frame += frame[: random.randrange(len(frame))]
+    elif chance < 0.9:
+        value = codec.decode(bytes(frame), size_max=FRAME_BYTES_MAX)
+        assert isinstance(value, list)
+        place = random.randrange(1, len(value))
+        value[place] = random.choice(
+            [0, 1, -1, 2**62, None, b"", bytes(32), "", [], [[]], {}, True, [bytes(32), 0, bytes(32)]]
+        )
+        frame = bytearray(codec.encode(value))
+    return bytes(frame) or b"\x90"
+
+
+def test_no_frame_makes_the_core_raise(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """20 000 damaged frames: each is taken, or ends the connection; the ledger stays the same."""
+    cluster, frames = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    random = Random(1)
+    head = ana.live.ledger.head
+    now = cluster.clock(ana)
+    ups = hang_ups = 0
+    hello = next(frame for frame in frames if isinstance(m.Reader().read(frame), m.Hello))
+    for number in range(20_000):
+        core = ana.live
+        if bo.key not in core.sync.sessions:
+            cluster.perform(ana, core.handle(PeerUp(peer=bo.key, outbound=False, relayed=False, address=""), now))
+            cluster.perform(ana, core.handle(Frame(peer=bo.key, data=hello), now))
+            ups += 1
+        effects = core.handle(Frame(peer=bo.key, data=_mutated(random, frames)), now + number)
+        hang_ups += any(isinstance(effect, HangUp) for effect in effects)
+        if any(isinstance(effect, HangUp) for effect in effects):
+            core.handle(PeerDown(peer=bo.key, reason="hung up"), now + number)
+            continue
+        cluster.perform(ana, effects)
+    assert hang_ups > 1000
+    assert ups > 1000
+    assert ana.live.ledger.head == head
+    assert ana.live.intake.orphan_count <= ORPHANS_MAX
+    assert all(len(session.inbox) <= INBOX_MAX + 1 for session in ana.live.sync.sessions.values())
+
+
+def test_gossip_is_only_a_hint(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Garbage in gossip is passed over, whoever signed it."""
+    cluster, frames = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    random = Random(2)
+    for _ in range(2_000):
+        data = _mutated(random, frames)
+        ana.live.handle(Gossip(data=data, peer=bo.key, author=bo.key), cluster.clock(ana))
+    assert bo.key in ana.live.sync.sessions
+
+
+def test_a_flood_of_orphans_is_bounded(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Entries whose parents never come fill a bounded buffer, which is emptied when their sender goes."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    from tallystick.protocol.entry import make_entry, wire
+    from tallystick.protocol.kinds.withdraw import Withdraw
+
+    random = Random(3)
+    for _ in range(40):
+        rows = [
+            wire(
+                make_entry(
+                    bo.secret,
+                    ledger=cluster.ledger_id,
+                    seq=500 + random.randrange(10**6),
+                    prev=random.randbytes(32),
+                    links=(),
+                    seal=None,
+                    time=cluster.now,
+                    kind="withdraw",
+                    body=Withdraw(offer=random.randbytes(32)).to_map(),
+                )
+            )
+            for _ in range(64)
+        ]
+        cluster.perform(
+            ana, ana.live.handle(Frame(peer=bo.key, data=m.encode_message(m.Entries(rows))), cluster.clock(ana))
+        )
+    assert 0 < ana.live.intake.orphan_count <= ORPHANS_MAX
+    ana.live.handle(PeerDown(peer=bo.key, reason="gone"), cluster.clock(ana))
+    assert ana.live.intake.orphan_count == 0
