@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tallystick.protocol import codec
@@ -41,6 +40,15 @@ BLOCK_HEADER_BYTES_MAX: Final = 4 * 1024 * 1024
 AHEAD_MS_MAX: Final = 600_000
 
 LINKS_MAX: Final = 16
+
+
+_RESULT_HEAD: Final = b"\x93\xc4\x20"
+"""How the canonical bytes of [entry id, height, status] begin, which is a leaf of the log."""
+
+
+def _result_tail(height: int, status: int) -> bytes:
+    """The canonical bytes of such a leaf behind the id."""
+    return codec.encode([height, status])[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,20 @@ class Ledger:
             return body
         return check_structure(entry, self.id, self.pool, self.history, self.head.height)
 
+    def is_new(self, entry: Entry) -> bool:
+        """Whether an entry is neither pending nor sealed here.
+
+        A block never seals an entry before its parents, so what has a pending one is not sealed: that is known without
+        looking into the archive.
+        """
+        pending = self.pool.entries
+        if entry.id in pending:
+            return False
+        for parent in entry.parents:
+            if parent in pending:
+                return True
+        return self.history.sealed(entry.id) is None
+
     def knows(self, entry_id: bytes) -> bool:
         return entry_id in self.pool.entries or self.history.sealed(entry_id) is not None
 
@@ -167,7 +189,11 @@ class Ledger:
         return (-1, None) if row is None else (row.head_seq, row.head or None)
 
     def links_for(self, refs: Iterable[bytes], prev: bytes | None, now: int) -> tuple[bytes, ...]:
-        """What a new entry links: everything it refers to, then the newest tips of the graph."""
+        """What a new entry links: everything it refers to, then the newest tips of the graph.
+
+        A tip of a device that has forked is never among them: no block takes what it goes on with unless somebody
+        links it (entries, section 4).
+        """
         links = [ref for ref in dict.fromkeys(refs) if ref != prev]
         entries = self.pool.entries
         tips = sorted(
@@ -175,7 +201,10 @@ class Ledger:
             key=lambda tip: entries[tip].moment,
             reverse=True,
         )
-        links += [tip for tip in tips if entries[tip].moment <= now + AHEAD_MS_MAX][: max(0, LINKS_MAX - len(links))]
+        room = max(0, LINKS_MAX - len(links))
+        links += [
+            tip for tip in tips if entries[tip].moment <= now + AHEAD_MS_MAX and not self._has_forked(entries[tip])
+        ][:room]
         return tuple(sorted(links))
 
     def frontier(self, now: int) -> Frontier:
@@ -232,19 +261,24 @@ class Ledger:
 
         Raises BlockError: not-connected, not-in-order.
         """
+        known = self.pool.entries
         rows: list[Pending] = []
         for entry in entries:
-            pending = self.pool.entries.get(entry.id)
+            pending = known.get(entry.id)
             if pending is None:
                 raise BlockError("not-connected", entry.id.hex()[:8])
             rows.append(pending)
         ids = {row.entry.id for row in rows}
         for row in rows:
-            if any(parent in self.pool.entries and parent not in ids for parent in row.entry.parents):
-                raise BlockError("not-connected", row.entry.id.hex()[:8])
-        keys = [row.key(time) for row in rows]
-        if any(a >= b for a, b in pairwise(keys)):
-            raise BlockError("not-in-order")
+            for parent in row.entry.parents:
+                if parent not in ids and parent in known:
+                    raise BlockError("not-connected", row.entry.id.hex()[:8])
+        last: tuple[int, int, bytes] = (-1, -1, b"")
+        for row in rows:
+            key = row.key(time)
+            if key <= last:
+                raise BlockError("not-in-order")
+            last = key
         return rows
 
     def execute(self, taken: Sequence[Pending], time: int, readers: tuple[bytes, ...]) -> Executed:
@@ -263,8 +297,9 @@ class Ledger:
         log = CompactRange.from_value(self.log.to_value())
         if height > 1:
             log.append(codec.encode(["seal", self.head.height, self.head.block_id, self.head.state_root]))
+        applied, void = (_result_tail(height, status) for status in (0, 1))
         for result in fold.results:
-            log.append(codec.encode([result.entry_id, height, 0 if result.reason is None else 1]))
+            log.append(_RESULT_HEAD + result.entry_id + (applied if result.reason is None else void))
         self._executed = Executed(
             height=height,
             time=time,
@@ -342,6 +377,11 @@ class Ledger:
                 needed.add(entry_id)
                 stack.extend(closure[entry_id].entry.parents)
         return [entry_id for entry_id in out if entry_id not in needed]
+
+    def _has_forked(self, pending: Pending) -> bool:
+        """Whether this device is known to have signed two entries with one number, sealed or not."""
+        device = pending.entry.device
+        return len(self.pool.branches.get(device, ())) > 1 or device in self.preview.state.forks
 
     def _is_unwanted(self, pending: Pending) -> bool:
         device = self.state.devices.get(pending.entry.device)
