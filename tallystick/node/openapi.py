@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tallystick import __version__
-from tallystick.node.reads import READ_ARGS
+from tallystick.node.reads import POSTED, READ_ARGS
 from tallystick.node.service_args import OWN_ARGS
 from tallystick.node.writes import WRITES
 
@@ -59,6 +59,9 @@ def document() -> dict[str, Any]:
     of = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, Any] = {}
     for name, read in sorted(READ_ARGS.items()):
+        if name in POSTED:
+            paths[f"/v1/{name}"] = {"post": _post(name, of[read], {"type": "object"})}
+            continue
         needed = any(field.required for field in msgspec.structs.fields(read))
         paths[f"/v1/{name}"] = {"get": _read(name, of[read], needed=needed)}
     for name, (write, _) in sorted(WRITES.items()):

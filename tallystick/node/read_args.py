@@ -70,6 +70,29 @@ class CharterArgs(ReadArgs, frozen=True, kw_only=True):
     """Absent: the one in force."""
 
 
+class CharterTextArgs(ReadArgs, frozen=True, kw_only=True):
+    charter: Annotated[str, msgspec.Meta(max_length=256 * 1024)]
+    """A whole charter, as TOML."""
+
+
+class SettlementArgs(ReadArgs, frozen=True, kw_only=True):
+    at: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    """Proceeds of a sale, in minor units; absent: no sale is asked for."""
+    costs: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 100
+
+
+class StatementArgs(ReadArgs, frozen=True, kw_only=True):
+    partner: Ref
+    year: Annotated[int, msgspec.Meta(ge=1970, le=9998)] | None = None
+    """Absent: all of it."""
+
+
+class MarketArgs(ReadArgs, frozen=True, kw_only=True):
+    step: Ref | None = None
+    """Only this step; `open` for offers that no step describes."""
+
+
 def read_args(kind: type[A], args: Mapping[str, Any]) -> A:
     """Typed arguments; what is None counts as left out. Raises ReadArgumentError with what is wrong."""
     try:

@@ -13,25 +13,34 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tallystick.node.read_args import (
     CharterArgs,
+    CharterTextArgs,
     DealsArgs,
     ExplainArgs,
     LogArgs,
+    MarketArgs,
     OffersArgs,
     PartnerArgs,
     ProveArgs,
     ReadArgs,
+    SettlementArgs,
     ShowArgs,
+    StatementArgs,
     read_args,
 )
+from tallystick.node.reads_audit import audit
 from tallystick.node.reads_blocks import blocks
+from tallystick.node.reads_charter import charter_diff, charter_simulate
 from tallystick.node.reads_deals import deals, offers
 from tallystick.node.reads_devices import devices, recoveries
 from tallystick.node.reads_explain import explain
 from tallystick.node.reads_fork import fork
 from tallystick.node.reads_inbox import inbox
 from tallystick.node.reads_ledger import charter_show, log, show
+from tallystick.node.reads_market import market
 from tallystick.node.reads_people import partners, peers
 from tallystick.node.reads_points import points
+from tallystick.node.reads_settlement import settlement
+from tallystick.node.reads_statement import statement
 from tallystick.node.reads_status import status
 from tallystick.node.reads_votes import proposals
 
@@ -57,14 +66,18 @@ def _read(kind: type[A], function: Callable[[View, A], Any]) -> Read:
 
 
 _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] = {
+    "audit": (ReadArgs, audit),
     "blocks": (LogArgs, blocks),
+    "charter_diff": (CharterTextArgs, charter_diff),
     "charter_show": (CharterArgs, charter_show),
+    "charter_simulate": (CharterTextArgs, charter_simulate),
     "deals": (DealsArgs, deals),
     "devices": (PartnerArgs, devices),
     "explain": (ExplainArgs, explain),
     "fork": (ReadArgs, fork),
     "inbox": (ReadArgs, inbox),
     "log": (LogArgs, log),
+    "market": (MarketArgs, market),
     "offers": (OffersArgs, offers),
     "partners": (ReadArgs, partners),
     "peers": (ReadArgs, peers),
@@ -72,10 +85,14 @@ _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] =
     "prove_points": (ProveArgs, prove),
     "proposals": (ReadArgs, proposals),
     "recoveries": (ReadArgs, recoveries),
+    "settlement": (SettlementArgs, settlement),
     "show": (ShowArgs, show),
+    "statement": (StatementArgs, statement),
     "status": (ReadArgs, status),
 }
 
+#: Reads whose question is longer than an address may be: they are asked with POST.
+POSTED: Final = frozenset(("charter_diff", "charter_simulate"))
 #: Name -> what it takes.
 READ_ARGS: Final[Mapping[str, type[ReadArgs]]] = {name: kind for name, (kind, _) in _TABLE.items()}
 #: Name -> the function that checks the arguments and answers.

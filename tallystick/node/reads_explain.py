@@ -61,6 +61,12 @@ def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
     return list(_of_entry(view, entry_id))
 
 
+def lines_of(view: View, member: bytes) -> Iterator[dict[str, Any]]:
+    """Every sealed movement on any account of a member, oldest first."""
+    accounts = frozenset(f"{noun}/{member.hex()}" for noun in ("partner", *MONEY_NOUNS))
+    return _of_accounts(view, member, accounts, None)
+
+
 def postings_of(view: View, entry_id: bytes) -> list[dict[str, Any]]:
     """What an entry has moved, or would move, as its receivers see it."""
     return list(_of_entry(view, entry_id))
@@ -88,11 +94,12 @@ def _accounts(member: bytes, commodity: str) -> frozenset[str]:
     return frozenset(f"{noun}/{member.hex()}" for noun in MONEY_NOUNS)
 
 
-def _of_accounts(view: View, owner: bytes, accounts: frozenset[str], commodity: str) -> Iterator[dict[str, Any]]:
+def _of_accounts(view: View, owner: bytes, accounts: frozenset[str], commodity: str | None) -> Iterator[dict[str, Any]]:
+    """Movements on these accounts; of one commodity, or of all."""
     for height, place, row in view.archive.outcomes_of(owner):
         cause = _cause(height, place, row)
         for number, posting in enumerate(_postings(row)):
-            if posting.commodity == commodity:
+            if commodity in (None, posting.commodity):
                 sides = (posting.source, posting.target)
                 yield from (_line(view, cause, number, posting, side) for side in sides if side in accounts)
 

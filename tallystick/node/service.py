@@ -397,9 +397,9 @@ class Node:
             if method != "POST":
                 raise ApiError("this operation is done with POST", reason="method", status=405)
             return await own(self, read_args(OWN_ARGS[op], args), key)
-        from tallystick.node.reads import READS
+        from tallystick.node.reads import POSTED, READS
 
-        if (method == "GET") != (op in READS):
+        if (method == "GET") != (op in READS and op not in POSTED):
             raise ApiError("GET reads, POST does", reason="method", status=405)
         desk = Desk(self.core)
         if op in READS:

@@ -62,10 +62,20 @@ def test_every_read_answers_before_the_ledger_is_here() -> None:
     view.archive = type(view.archive)(type(kept.store)())
     view.ledger = Ledger(kept.ledger.id, view.archive)
     view.me = None
+    about: dict[str, dict[str, Any]] = {
+        "explain": {"id": "abcdef01"},
+        "show": {"id": "abcdef01"},
+        "prove_points": {"partner": "abcdef01"},
+        "statement": {"partner": "abcdef01"},
+        "charter_show": {},
+        "charter_diff": {"charter": ""},
+        "charter_simulate": {"charter": ""},
+        "settlement": {},
+    }
     for op in READS:
-        if op in ("explain", "show", "charter_show"):
+        if op in about:
             with pytest.raises(NodeError) as caught:
-                READS[op](view, {"id": "abcdef01"} if op != "charter_show" else {})
+                READS[op](view, about[op])
             assert caught.value.exit_code == ExitCode.NOT_FOUND
         else:
             answer = ask(view, op)
