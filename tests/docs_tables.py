@@ -112,7 +112,7 @@ _TYPES: Final = {
 }
 
 
-# -- the source of a class: its fields with their docstrings -----------------------------------------------------------
+# -- the source of a class: its fields with their docstrings ----------------------------------------------------------
 
 
 def _fields_of(cls: type) -> Iterator[tuple[str, ast.expr, ast.expr | None, str]]:
@@ -193,7 +193,7 @@ def _default(node: ast.expr | None) -> str:
     return {"None": "nil", "()": "empty", "b''": "empty", "''": "empty", "False": "false"}.get(text, text)
 
 
-# -- the tables --------------------------------------------------------------------------------------------------------
+# -- the tables -------------------------------------------------------------------------------------------------------
 
 
 def state_keys() -> str:
