@@ -147,13 +147,18 @@ class Writer:
 
 
 def core_of(writer: Writer, store: Store, author: int = 0) -> NodeCore:
-    """The core of a partner's node that knows the founding, sealed as block 1 if it is the founder's."""
+    """The core of a partner's node that knows the founding, sealed as block 1 if it is the founder's.
+
+    The entries that it is given are written by others, as far as it knows: its own device is none of the writer's.
+    """
     archive = Archive(store)
     archive.begin(writer.ledger_id)
     archive.keep((writer.founding,), sync=True)
     ledger, _ = archive.load(writer.ledger_id)
     who = writer.authors[author]
-    core = NodeCore(archive=archive, ledger=ledger, node_key=who.node, device=who.secret.public, now=writer.now)
+    core = NodeCore(
+        archive=archive, ledger=ledger, node_key=who.node, device=key("device", "nobody").public, now=writer.now
+    )
     if author == 0:
         core.sealer.alone(writer.now)
     return core

@@ -17,7 +17,7 @@ from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import layout
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol.act import Sealed
-from tallystick.protocol.entry import Entry, read_entry_untrusted
+from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_untrusted
 from tallystick.protocol.ledger import Executed, Head, Ledger
 from tallystick.protocol.merkle import CompactRange
 from tallystick.protocol.records_deal import Deal
@@ -35,7 +35,7 @@ _MUTE: Final = b"mute"
 _OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
 
-class SealedRow(msgspec.Struct, frozen=True, array_like=True):
+class SealedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where an entry is sealed and what became of it. `reason` is empty where it was applied."""
 
     height: int
@@ -48,7 +48,7 @@ class SealedRow(msgspec.Struct, frozen=True, array_like=True):
     detail: str
 
 
-class HeightRow(msgspec.Struct, frozen=True, array_like=True):
+class HeightRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is asked of a block most often."""
 
     block_id: bytes
@@ -58,7 +58,7 @@ class HeightRow(msgspec.Struct, frozen=True, array_like=True):
     charter_version: int
 
 
-class BlockRow(msgspec.Struct, frozen=True, array_like=True):
+class BlockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A block as it travels: header bytes, certificate, READYs with their signatures and frontiers, entry ids."""
 
     header: bytes
@@ -68,7 +68,7 @@ class BlockRow(msgspec.Struct, frozen=True, array_like=True):
     entry_ids: list[bytes]
 
 
-class OutcomeRow(msgspec.Struct, frozen=True, array_like=True):
+class OutcomeRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Postings of one entry or tick."""
 
     at: int
@@ -79,7 +79,7 @@ class OutcomeRow(msgspec.Struct, frozen=True, array_like=True):
     postings: list[tuple[str, str, str, int, str, str]]
 
 
-class _HeadRow(msgspec.Struct, frozen=True, array_like=True):
+class _HeadRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     height: int
     block_id: bytes
     time: int
@@ -87,7 +87,7 @@ class _HeadRow(msgspec.Struct, frozen=True, array_like=True):
     log: bytes
 
 
-class JoinRow(msgspec.Struct, frozen=True, array_like=True):
+class JoinRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a ticket said, for the time until the ledger is here."""
 
     charter: bytes
@@ -198,9 +198,11 @@ class Archive:
         data = self.store.get(layout.ENTRY + entry_id)
         if data is None:
             return None
-        entry = read_entry_untrusted(data[64:], data[:64], self.store.get(layout.ANNEX + entry_id))
+        entry = read_entry_untrusted(data[64:], data[:64], None)
         if entry.id != entry_id:
             raise StoreError(f"entry {entry_id.hex()[:8]} is damaged: its bytes have another id")
+        if entry.annex_hash is not None and (annex := self.store.get(layout.ANNEX + entry_id)) is not None:
+            add_annex_untrusted(entry, annex)
         return entry
 
     def keep(self, entries: Iterable[Entry], *, sync: bool) -> None:

@@ -62,7 +62,7 @@ _read_fields: Final = codec.reader(
 
 
 class Entry:
-    """A well-formed entry; made by `read_entry_untrusted` and `make_entry` only, and never changed.
+    """A well-formed entry; made by `read_entry_untrusted` and `make_entry` only, and never changed afterwards.
 
     A plain class with slots and no properties: there are very many, and the parents are asked for again and again.
     """
@@ -171,6 +171,15 @@ def read_entry_untrusted(header: bytes, signature: bytes, annex: bytes | None) -
     if annex is not None:
         _check_annex(annex, fields[10])
     return Entry(header, signature, annex, fields)
+
+
+def add_annex_untrusted(entry: Entry, annex: bytes) -> None:
+    """Give an entry that was just read without its annex the annex that its header names.
+
+    Raises DecodeError; EntryError: BAD_ANNEX.
+    """
+    _check_annex(annex, entry.annex_hash)
+    entry.annex = annex
 
 
 def make_entry(

@@ -75,16 +75,19 @@ class Pool:
         moment, level = self._place(entry)
         pending = Pending(entry, body, moment, level)
         entry_id = entry.id
-        self.entries[entry_id] = pending
-        children, tips = self._children, self.tips
+        entries, children, tips = self.entries, self._children, self.tips
+        entries[entry_id] = pending
         for parent in entry.parents:
-            if parent in self.entries:
+            if parent in entries:
                 children[parent] = children.get(parent, 0) + 1
                 tips.pop(parent, None)
         tips[entry_id] = None
-        branch = self.branches.setdefault(entry.device, {})
-        branch.pop(entry.prev, None)  # type: ignore[arg-type]
-        branch[entry_id] = entry.seq
+        branch = self.branches.get(entry.device)
+        if branch is None:
+            self.branches[entry.device] = {entry_id: entry.seq}
+        else:
+            branch.pop(entry.prev, None)  # type: ignore[arg-type]
+            branch[entry_id] = entry.seq
         return pending
 
     def remove_last(self, entry_id: bytes) -> None:

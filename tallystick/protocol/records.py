@@ -14,8 +14,8 @@ DeviceStatus = Literal["active", "frozen", "revoked", "retired"]
 SealerStatus = Literal["requested", "active", "benched", "leaving"]
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Base of all rows: immutable, encoded as an array."""
+class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of all rows: immutable, encoded as an array. None can be part of a circle, so the collector may pass by."""
 
 
 class Founded(Record, frozen=True):

@@ -34,7 +34,7 @@ class Proof(NamedTuple):
     signature: bytes
 
 
-class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False):
     """A typed body. A field that may be absent has the default None and is left out when it is None.
 
     `apply` writes into `act.state` and may stop anywhere with EntryError: the caller takes back what it wrote.
