@@ -36,6 +36,8 @@ LOOPBACK: Final = ("/ip4/127.0.0.1/tcp/0",)
 HANDED_S: Final = 10.0
 #: How long the machine that adds another waits for it to fetch the ledger.
 FETCHED_S: Final = 120.0
+#: How long it is then waited for to leave.
+LEAVES_S: Final = 5.0
 
 
 @asynccontextmanager
@@ -75,15 +77,20 @@ async def wait_for_device(
             raise NodeError(
                 "nobody has used the ticket", reason="ticket-expired", exit_code=ExitCode.OFFLINE, hint="make a new one"
             )
-        peer = row.entry.body["node_key"]
+        peer, entry_id = row.entry.body["node_key"], row.entry.id
         with trio.move_on_after(FETCHED_S):
-            await node.until(lambda: _has_all(node.core, peer))
+            await node.until(lambda: _has_all(node.core, peer, entry_id))
+            # What was sent may still be on its way; it hangs up when it has everything.
+            with trio.move_on_after(LEAVES_S):
+                await node.until(lambda: peer not in node.core.sync.sessions)
         return Desk(node.core).status_of(row.entry)
 
 
-def _has_all(core: NodeCore, peer: bytes) -> bool:
+def _has_all(core: NodeCore, peer: bytes, entry_id: bytes) -> bool:
     session = core.sync.sessions.get(peer)
-    return session is not None and session.greeted and session.height == core.ledger.head.height
+    if session is None or session.height < core.ledger.head.height:
+        return False
+    return entry_id in session.known or core.archive.sealed_row(entry_id) is not None
 
 
 async def enrol(home: Home, ticket: DeviceTicket, key: SecretKey) -> tuple[Entry, bool]:

@@ -1,0 +1,157 @@
+"""Machines that come in when somebody is a member already: a second one, one for a lost one, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.computers import CONFIG, Computer, computers, establish, gather, seal, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+
+@pytest.fixture
+def trio_of(tmp_path: Path) -> Iterator[list[Computer]]:
+    """Ana and Bo are partners whose nodes run; the third computer is new and belongs to one of them."""
+    with computers(tmp_path, "Ana", "Bo", "New") as rows:
+        gather(rows[:2])
+        yield rows
+
+
+def laptop(folder: Path, name: str) -> Computer:
+    """A computer whose keys were made by the command, so that its words are in a file."""
+    made = Computer(folder, name)
+    made.done("init", "--name", name, "--words-file", folder / f"{name}.words")
+    (made.path / "config.toml").write_text(CONFIG, encoding="utf-8")
+    return made
+
+
+def test_a_second_computer_joins_by_a_ticket_and_trades(trio_of: list[Computer]) -> None:
+    """Ana's new computer is hers at once, writes in her name within its scope, and is cut off again."""
+    ana, bo, new = trio_of
+    ticket = ana.done("device", "add", "--scope", "work", "--label", "Phone")["ticket"]
+    assert ticket.startswith("tallyd1")
+    joined = new.done("join", "--device", ticket)
+    assert joined["ledger_here"]
+    refused = new.tally("join", "--device", ticket)
+    assert (refused.code, refused.error["code"]) == (6, "home-exists")
+    new.start()
+    seal([ana, bo, new])
+    rows = {row["label"]: row for row in new.done("device", "list")}
+    assert rows["Phone"]["this"]
+    assert (rows["Phone"]["scope"], rows["Phone"]["status"]) == ("work", "active")
+    assert not rows[None]["this"]
+    assert new.status()["my_name"] == "Ana"
+    offer = new.done("offer", "roast", "2", "--to", "Bo")
+    until(lambda: bo.has(offer["entry"]), "the offer reaches Bo")
+    assert new.tally("transfer", "Bo", "1").error["code"] == "scope"
+    seal([ana, bo, new])
+    ana.done("device", "revoke", "Phone")
+    seal([ana, bo])
+    until(lambda: new.tally("offer", "roast", "1").code == 1, "the cut reaches the phone")
+    assert new.tally("offer", "roast", "1").error["code"] == "revoked"
+
+
+def test_a_ticket_works_once(trio_of: list[Computer], tmp_path: Path) -> None:
+    """Who finds a used one learns nothing and changes nothing."""
+    ana, _, new = trio_of
+    ticket = ana.done("device", "add")["ticket"]
+    new.done("join", "--device", ticket)
+    with computers(tmp_path, "Thief") as (thief,):
+        said = thief.tally("join", "--device", ticket)
+        assert (said.code, said.error["code"]) == (1, "ticket-refused")
+        assert thief.home.ledgers() == ()
+    assert len(ana.done("device", "list")) == 2
+
+
+def test_without_a_running_node_the_command_waits(tmp_path: Path) -> None:
+    """It prints the ticket, stays until the new computer has the ledger, and says what was written."""
+    with computers(tmp_path, "Ana", "New") as (ana, new):
+        establish(ana)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tallystick", "--home", str(ana.path), "--json", "device", "add", "--label", "Old"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TALLY_PASSPHRASE_FILE": str(ana.passphrase)},
+        )
+        try:
+            assert process.stderr is not None
+            ticket = next(line for line in iter(process.stderr.readline, "") if line.startswith("tallyd1")).strip()
+            assert new.done("join", "--device", ticket)["ledger_here"]
+            out, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 0
+        assert json.loads(out)["kind"] == "device.add"
+        assert new.status()["my_name"] == "Ana"
+
+
+def test_without_a_network_two_texts_and_a_bundle_are_carried(tmp_path: Path) -> None:
+    """The ticket goes there, the reply comes back, the ledger goes in a file."""
+    with computers(tmp_path, "Ana", "New") as (ana, new):
+        establish(ana)
+        ticket = ana.done("device", "add", "--offline")["ticket"]
+        reply = new.done("join", "--device", ticket, "--offline")["reply"]
+        early, stick = tmp_path / "early", tmp_path / "stick"
+        ana.done("bundle", "out", early, "--full")
+        said = new.tally("join", "--device", ticket, "--bundle", early)
+        assert (said.code, said.error["code"]) == (1, "not-added")
+        assert new.home.ledgers() == ()
+        assert ana.done("device", "add", "--reply", reply, "--label", "Cellar")["status"] == "sealed"
+        ana.done("bundle", "out", stick, "--full")
+        assert new.done("join", "--device", ticket, "--bundle", stick)["ledger_here"]
+        offer = new.done("offer", "roast", "3")
+        assert offer["status"] == "pending"
+        back = tmp_path / "back"
+        new.done("bundle", "out", back)
+        assert ana.done("bundle", "in", back)["entries"] == 1
+        assert ana.done("show", offer["entry"])["status"] == "sealed"
+
+
+def test_the_recovery_words_bring_a_membership_back(tmp_path: Path) -> None:
+    """Bo's laptop is stolen: on a new one the words make it Bo's again, and the thief's signature counts no more."""
+    ana, bo, new = (laptop(tmp_path, name) for name in ("Ana", "Bo", "New"))
+    try:
+        gather([ana, bo], sealing=False)
+        stolen = bo.done("offer", "roast", "1")["entry"]
+        until(lambda: ana.has(stolen), "what Bo wrote last is out")
+        bo.end()
+        ticket = ana.done("recover", "ticket", "Bo")["ticket"]
+        assert ticket.startswith("tallym1")
+        wrong = new.tally("recover", "words", ticket, "--words-file", tmp_path / "New.words", "--yes")
+        assert (wrong.code, wrong.error["code"]) == (1, "ticket-refused")
+        assert new.home.ledgers() == ()
+        said = new.done("recover", "words", ticket, "--words-file", tmp_path / "Bo.words", "--yes")
+        assert (said["kind"], said["handed_over"]) == ("device.claim", True)
+        new.start()
+        seal([ana, new])
+        rows = {row["status"]: row for row in new.done("device", "list")}
+        assert rows["active"]["this"]
+        assert not rows["revoked"]["this"]
+        assert new.status()["my_name"] == "Bo"
+        assert new.done("show", stolen)["status"] == "sealed"
+        # The thief's copy of the store does not know yet, and signs.
+        late = bo.done("offer", "roast", "7")["entry"]
+        stick = tmp_path / "stick"
+        bo.done("bundle", "out", stick)
+        ana.done("bundle", "in", stick)
+        new.done("offer", "roast", "2")
+        seal([ana, new], by=ana)
+        assert ana.read("show", id=late)["status"] != "sealed"
+        changed = new.done(
+            "recover", "change", "--words-file", tmp_path / "Bo.words", "--new-words-file", tmp_path / "fresh"
+        )
+        assert changed["kind"] == "recovery.change"
+        assert len((tmp_path / "fresh").read_text().split()) == 24
+    finally:
+        for each in (ana, bo, new):
+            each.clear()
