@@ -66,6 +66,10 @@ class Batch:
     peer: PeerKey
     entries: list[Entry]
     checks: list[Check]
+    height: int
+    """Of the newest block when they were found to be new."""
+    for_block: bool = False
+    """Sealed blocks are on their way from this peer, and may need any of them."""
 
 
 @dataclass(slots=True)
@@ -92,9 +96,11 @@ class Intake:
         """Orphan -> height it waits for."""
         self._held: dict[PeerKey, tuple[int, int]] = {}
         """Peer -> (entries, bytes) of it in the buffer."""
-        self._flying: set[bytes] = set()
-        """Entries whose signatures are being judged. What follows them is judged meanwhile, and asks again later."""
+        self._flying: dict[bytes, int] = {}
+        """Entries whose signatures are being judged, and the height when they were found to be new.
 
+        What follows them is judged meanwhile, and asks again later.
+        """
         self.needed: set[bytes] = set()
         """What a block that is being sealed needs: taken in whatever it is."""
 
@@ -112,26 +118,38 @@ class Intake:
         """
         entries: list[Entry] = []
         flying = self._flying
+        pool = self._ledger.pool
+        pending = pool.entries
+        height = self._ledger.head.height
         orphaned = False
         for header, signature, annex in wires:
             try:
                 entry = read_entry_untrusted(header, signature, annex)
             except (DecodeError, EntryError) as error:
-                flying.difference_update(entry.id for entry in entries)
+                self._land(entries)
                 raise BlameError(f"entry: {error}") from None
-            if entry.id in flying or self._ledger.knows(entry.id):
+            if entry.id in flying or entry.id in pending:
                 continue
-            missing = self._ledger.pool.missing([parent for parent in entry.parents if parent not in flying])
-            if missing:
+            is_new = False
+            away: list[bytes] = []
+            for parent in entry.parents:
+                if parent in pending or flying.get(parent) == height:
+                    # No block seals an entry before its parents: it is not sealed, and the archive need not be asked.
+                    is_new = True
+                elif parent not in flying:
+                    away.append(parent)
+            if not is_new and self._ledger.knows(entry.id):
+                continue
+            if away and (missing := pool.missing(away)):
                 orphaned |= self._set_aside(entry, peer, now, missing, 0)
                 continue
             if not asked and self._is_flood(entry):
                 continue
-            if not for_block and entry.id not in self.needed and not self.has_room(entry):
-                continue
-            flying.add(entry.id)
+            flying[entry.id] = height
             entries.append(entry)
-        return self._batch(peer, entries), orphaned
+        batch = self._batch(peer, entries)
+        batch.for_block = for_block
+        return batch, orphaned
 
     def reopen(self, orphans: Iterable[Orphan]) -> list[Batch]:
         """Batches of entries that waited and can be verified now, one for each peer that sent some."""
@@ -139,20 +157,27 @@ class Intake:
         for orphan in orphans:
             if not self._ledger.knows(orphan.entry.id):
                 by_peer.setdefault(orphan.peer, []).append(orphan.entry)
-                self._flying.add(orphan.entry.id)
+                self._flying[orphan.entry.id] = self._ledger.head.height
         return [self._batch(peer, entries) for peer, entries in by_peer.items()]
 
     def close(self, batch: Batch, verdicts: Sequence[bool], now: int) -> Taken:
         """Add what was verified. Raises BlameError for a signature that does not hold; nothing of it is added then."""
-        self._flying.difference_update(entry.id for entry in batch.entries)
+        self._land(batch.entries)
         if not all(verdicts):
             raise BlameError("a signature does not hold")
         taken = Taken()
+        ledger = self._ledger
+        pending = ledger.pool.entries
+        has_block_come = ledger.head.height != batch.height
         for entry in batch.entries:
-            if self._ledger.knows(entry.id):
+            # It was new when the batch was opened.
+            if entry.id in pending or (has_block_come and ledger.knows(entry.id)):
+                continue
+            # Asked here and not before: of one batch no more than there is room for.
+            if not (entry.seq or batch.for_block or entry.id in self.needed or self.has_room(entry)):
                 continue
             try:
-                body = self._ledger.check(entry)
+                body = ledger.check(entry)
                 if isinstance(body, Waiting):
                     taken.missing_height = max(taken.missing_height, body.height)
                     self._set_aside(entry, batch.peer, now, body.parents, body.height)
@@ -161,8 +186,9 @@ class Intake:
             except EntryError as error:
                 taken.refused.append((entry, error))
                 continue
-            taken.added.append(self._ledger.add(entry, body))
-            taken.follow_up += self._release(entry.id)
+            taken.added.append(ledger.add(entry, body))
+            if entry.id in self._children:
+                taken.follow_up += self._release(entry.id)
         return taken
 
     def judge(self, entry: Entry) -> Body:
@@ -210,7 +236,12 @@ class Intake:
 
     def _batch(self, peer: PeerKey, entries: list[Entry]) -> Batch:
         checks = [Check(entry.device, signed_message(entry.id, entry.ledger), entry.signature) for entry in entries]
-        return Batch(peer, entries, checks)
+        return Batch(peer, entries, checks, self._ledger.head.height)
+
+    def _land(self, entries: Iterable[Entry]) -> None:
+        """Their signatures are judged."""
+        for entry in entries:
+            self._flying.pop(entry.id, None)
 
     def has_room(self, entry: Entry) -> bool:
         """Whether a first entry of an unknown device is taken: everybody can make such devices without end.
