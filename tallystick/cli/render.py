@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from tallystick.cli.render_audit import audit
 from tallystick.cli.render_explain import explain
 from tallystick.cli.render_keys import devices, fork, recoveries
+from tallystick.cli.render_money import charter_diff, charter_simulate, market, settlement, statement
 from tallystick.cli.render_status import status
 from tallystick.cli.text import clean, clean_lines, day, due, short, signed, stamp, table, who
 
@@ -328,4 +330,10 @@ RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "devices": devices,
     "recoveries": recoveries,
     "fork": fork,
+    "audit": audit,
+    "market": market,
+    "statement": statement,
+    "settlement": settlement,
+    "charter_diff": charter_diff,
+    "charter_simulate": charter_simulate,
 }

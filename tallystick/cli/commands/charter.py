@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,6 +82,26 @@ def _listed(title: str, rows: list[Lint]) -> list[str]:
     return [title, *(f"  {path}: {message}" for path, message in rows)] if rows else []
 
 
+def _ask_about(op: str) -> Callable[[Options, str], int]:
+    """A question about a charter in a file, put to the ledger that is here."""
+
+    def ask(options: Options, file: str) -> int:
+        from tallystick.cli.client import Client, now_ms
+        from tallystick.cli.reads import open_home
+
+        text = read_text(Path(file))
+        answer = Client(open_home(options), options).unsigned(op, {"charter": text})
+        if options.json:
+            output.result_json(answer)
+        else:
+            from tallystick.cli.render import RENDER
+
+            output.result(RENDER[op](answer, now_ms()))
+        return 0
+
+    return ask
+
+
 _names: Final = ["cafe", "studio", "community", "relief"]
 
 charter.add_command(
@@ -110,4 +131,18 @@ charter.add_command(
         option("--version", type=click.IntRange(min=1), metavar="N", about="This version."),
         op="charter_show",
     )
+)
+charter.add_command(
+    command(
+        "diff",
+        "Every setting in which a charter differs from the one in force, defaults filled in.",
+        argument("FILE"),
+    )(_ask_about("charter_diff"))
+)
+charter.add_command(
+    command(
+        "simulate",
+        "Play the whole ledger again, as if this charter had been in force from the beginning.",
+        argument("FILE"),
+    )(_ask_about("charter_simulate"))
 )

@@ -8,6 +8,7 @@ import click
 
 from tallystick.cli.command import argument, option, read
 
+_AMOUNT: Final = click.IntRange(min=0, max=2**63 - 1)
 _LIMIT: Final = click.IntRange(min=1, max=10**9)
 
 status: Final = read("status", "Where things stand: what is sealed, what waits and for whom.")
@@ -46,3 +47,25 @@ blocks: Final = read(
 proposals: Final = read("proposals", "What is proposed, and how the votes stand.")
 fork: Final = read("fork", "Whether the ledger has forked: both branches, what differs, and who signed both.")
 peers: Final = read("peers", "Other nodes: who is connected, and where they were last.")
+market: Final = read(
+    "market",
+    "What is offered and what is needed, step by step, with the history of whoever asks.",
+    argument("STEP", needed=False),
+)
+audit: Final = read(
+    "audit",
+    "What is worth a second look. Who deals with whom, budgets, devices, what is late, weak rules, the till.",
+)
+statement: Final = read(
+    "statement",
+    "Everything that moved on a partner's accounts, with what there was before and after.",
+    argument("PARTNER"),
+    option("--year", type=click.IntRange(1970, 9998), metavar="Y", about="Only this year (of UTC)."),
+)
+settlement: Final = read(
+    "settlement",
+    "Who is owed what and has been paid. With --at, what a sale at that price would pay.",
+    option("--at", type=_AMOUNT, metavar="AMOUNT", about="The price, in minor units such as cents."),
+    option("--costs", type=_AMOUNT, metavar="AMOUNT", about="What the sale costs."),
+    option("--percent", type=click.IntRange(1, 100), metavar="N", about="How much of it is sold; 100 by default."),
+)

@@ -1,0 +1,67 @@
+"""Commands about the law: the market, the audit, statements, settlements, another charter."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tallystick.cli.toml import to_toml
+from tests.cli.called import Caller
+
+
+@pytest.fixture
+def cafe(tally: Caller, founded: Path, home: Path) -> Caller:
+    """`tally` in Ana's home, where she has founded a cafe alone."""
+    shutil.copytree(founded, home / "tally", dirs_exist_ok=True)
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("market", "roast"),
+        ("audit", "budgets in the present period"),
+        ("statement Ana --year 2020", "statement of Ana, 2020"),
+        ("settlement", "minor units"),
+        ("settlement --at 100000 --costs 500", "a sale at 100000"),
+    ],
+)
+def test_answer_in_words_and_for_programs(cafe: Caller, line: str, words: str) -> None:
+    """Each says something on a ledger that has just begun, and prints one JSON value where that is asked for."""
+    called = cafe(*line.split())
+    assert called.code == 0, called.err
+    assert words in called.out
+    assert cafe(*line.split(), "--json").value
+
+
+def test_charter_is_compared_and_simulated(cafe: Caller, tmp_path: Path) -> None:
+    """The template is the charter in force, and another price is another charter."""
+    text = cafe("charter", "template", "cafe").out
+    same, other = tmp_path / "same.toml", tmp_path / "other.toml"
+    same.write_text(text, encoding="utf-8")
+    assert cafe("charter", "diff", same).out == "no rule is different\n"
+    assert cafe("charter", "simulate", same, "--json").value["void"] == []
+    document = cafe("charter", "show", "--json").value["document"]
+    document["name"] = "Another"
+    other.write_text(to_toml(document), encoding="utf-8")
+    rows = cafe("charter", "diff", other, "--json").value["differences"]
+    assert [row["path"] for row in rows] == ["name"]
+    assert "Ana" in cafe("charter", "simulate", other).out
+
+
+def test_charter_with_errors_is_no_charter(cafe: Caller, tmp_path: Path) -> None:
+    """Exit code 2, and what is wrong; a missing file is 3."""
+    bad = tmp_path / "bad.toml"
+    bad.write_text("charter = 2", encoding="utf-8")
+    for word in ("diff", "simulate"):
+        called = cafe("charter", word, bad, "--json")
+        assert (called.code, called.error["code"]) == (2, "charter-invalid")
+        assert cafe("charter", word, tmp_path / "none.toml").code == 3
+
+
+def test_settlement_of_nonsense_is_usage(cafe: Caller) -> None:
+    """Costs without a price."""
+    assert cafe("settlement", "--costs", "5").code == 2
+    assert cafe("settlement", "--at", "5", "--percent", "101").code == 2
+    assert cafe("statement").code == 2
+    assert cafe("statement", "nobody").code == 3
