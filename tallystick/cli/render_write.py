@@ -105,8 +105,11 @@ def trial_text(op: str, outcome: Mapping[str, Any], now_ms: int) -> str:
         lines.append("  it moves no points by itself")
     for each in outcome.get("waits_for") or ():
         lines.append(f"  then finality waits for {clean(_called(each))}")
+    lines += [f"  next {clean(each)}" for each in outcome.get("next") or ()]
     if deadline := outcome.get("deadline"):
-        lines.append(f"  by {due(deadline, now_ms)}")
+        silence = outcome.get("silence")
+        lines.append(f"  until {due(deadline, now_ms)}" + (f", then: {clean(silence)}" if silence else ""))
+    lines += [f"  note: {clean(each)}" for each in outcome.get("remarks") or ()]
     return "\n".join(lines)
 
 

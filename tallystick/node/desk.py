@@ -9,7 +9,7 @@ Source: docs/spec/cli.md#operations
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node.errors import ExitCode, NodeError
@@ -27,6 +27,7 @@ from tallystick.protocol.limits import SALT_SIZE_BYTES
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
     from tallystick.node.core import NodeCore
+    from tallystick.protocol.state import State
     from tallystick.protocol.transition import Result
 
 
@@ -86,9 +87,9 @@ class Desk:
         draft = draw(view, typed)
         annex = encode_annex(secrets.token_bytes(SALT_SIZE_BYTES), draft.words) if draft.words else None
         trial = self._unsigned(draft, annex, now)
-        result = self._try_out(trial, now)
         if typed.dry_run:
-            return self._dry(draft, result, now)
+            return self._dry(draft, trial, view, now)
+        result = self._try_out(trial, now)
         if result.reason is not None:
             raise RefusedError(result.reason, result.detail)
         if key is None:
@@ -187,15 +188,20 @@ class Desk:
     def _signed(self, draft: Draft, annex: bytes | None, key: SecretKey, now: int) -> Entry:
         return make_entry(key, annex=annex, **self._chain(draft, now))
 
-    def _try_out(self, entry: Entry, now: int) -> Result:
+    def _try_out(self, entry: Entry, now: int, look: Callable[[State], None] | None = None) -> Result:
         core = self._core
         try:
             body = core.intake.judge(entry)
         except EntryError as error:
             raise RefusedError(error.reason, error.detail) from error
-        return core.ledger.try_out(entry, body, now)
+        return core.ledger.try_out(entry, body, now, look)
 
-    def _dry(self, draft: Draft, result: Result, now: int) -> dict[str, Any]:
+    def _dry(self, draft: Draft, trial: Entry, view: View, now: int) -> dict[str, Any]:
+        from tallystick.node.outlook import Looker, Outlook
+
+        looker = Looker(view, trial, now)
+        result = self._try_out(trial, now, looker)
+        outlook = looker.outlook if result.reason is None else Outlook()
         return {
             "kind": draft.body.KIND,
             "status": "pending" if result.reason is None else "void",
@@ -213,6 +219,7 @@ class Desk:
                 for row in result.postings
             ],
             "waits_for": self._names(self._core.sealer.waits_for(now), now),
+            **outlook.to_json(),
         }
 
     def status_of(self, entry: Entry, deal: bytes | None = None) -> dict[str, Any]:

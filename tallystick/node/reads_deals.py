@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tallystick.node.read_args import DealsArgs, OffersArgs
     from tallystick.node.view import View
     from tallystick.protocol.records_deal import Deal, Offer
+    from tallystick.protocol.state import State
 
 #: What silence does when its time comes, by the name of the tick.
 SILENCE: Final = {
@@ -94,7 +95,12 @@ def award(deal: Deal) -> int | None:
 
 def silence(view: View, deal: Deal) -> str | None:
     """What happens at `due` if nobody does anything."""
-    tick = None if deal.due is None else view.preview.due.get(deal.due)
+    return silence_of(view.preview, deal)
+
+
+def silence_of(state: State, deal: Deal) -> str | None:
+    """The same in a state that is at hand."""
+    tick = None if deal.due is None else state.due.get(deal.due)
     if tick is None:
         return None
     if tick.what == "deal.unreviewed":

@@ -8,7 +8,7 @@ Source: docs/spec/blocks.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -158,12 +158,14 @@ class Ledger:
         self.preview.add(pending)
         return pending
 
-    def try_out(self, entry: Entry, body: Body, now: int) -> Result:
-        """What an entry would do if it were signed now; leaves no trace."""
+    def try_out(self, entry: Entry, body: Body, now: int, look: Callable[[State], None] | None = None) -> Result:
+        """What an entry would do if it were signed now; leaves no trace. `look` sees the state with it."""
         pending = self.add(entry, body)
         try:
-            self.preview.refresh(max(now, pending.moment))
+            state = self.preview.refresh(max(now, pending.moment))
             result = self.preview.result(entry.id)
+            if look is not None:
+                look(state)
         finally:
             self.preview.forget(entry.id)
             self.pool.remove_last(entry.id)

@@ -295,7 +295,7 @@ def test_trial_says_what_would_happen() -> None:
         "accept would be valid",
         "  36 points, 3 x 12: pool -> escrow dededede, by step.roast.price",
         "  then finality waits for Ana",
-        "  by 2026-03-02 (in 1 day)",
+        "  until 2026-03-02 (in 1 day)",
     ]
     void = {"kind": "accept", "status": "void", "reason": "own-offer", "detail": ""}
     assert trial_text("accept", void, NOW).split("\n") == [

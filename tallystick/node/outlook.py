@@ -1,0 +1,159 @@
+"""What comes after an entry: who must act next, until when, and what one should know before signing.
+
+It looks at the state in which the entry has been tried out, and says nothing about an entry that would be void.
+
+Source: docs/spec/cli.md#dry-run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.node.reads_deals import silence_of
+from tallystick.protocol import disputes
+from tallystick.protocol.corrections import is_of_deal
+from tallystick.protocol.duty import confirmers
+from tallystick.protocol.governance import NOTICED, is_elector
+from tallystick.protocol.membership import asked, full_partners
+
+if TYPE_CHECKING:
+    from tallystick.node.view import View
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.records_deal import Deal, Offer
+    from tallystick.protocol.state import State
+
+#: More names than this are told as a number.
+NAMES_MAX: Final = 5
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What comes next."""
+
+    deadline: int | None = None
+    """Until when somebody must act, in ms."""
+    silence: str | None = None
+    """What happens then, if nobody does."""
+    next: list[str] = field(default_factory=list)
+    """Who must act, and how: `Bo: deliver`."""
+    remarks: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "deadline": self.deadline,
+            "silence": self.silence,
+            "next": self.next,
+            "remarks": self.remarks,
+        }
+
+
+class Looker:
+    """Looks at the state after a trial."""
+
+    def __init__(self, view: View, entry: Entry, now: int) -> None:
+        self._view = view
+        self._entry = entry
+        self._now = now
+        self.outlook = Outlook()
+
+    def __call__(self, state: State) -> None:
+        """Note what comes next. `state` has the entry applied, and is only read."""
+        entry = self._entry
+        offer = state.offers.get(entry.id)
+        ref = entry.id if entry.kind == "accept" else entry.body.get("deal")
+        deal = state.deals.get(ref) if isinstance(ref, bytes) else None
+        if offer is not None:
+            self._offer(offer)
+        elif deal is not None:
+            self._deal(state, deal)
+        elif entry.kind == "propose":
+            self._proposal(state)
+        else:
+            self._confirmation(state)
+
+    def _say(self, who: Iterable[bytes], what: str) -> None:
+        members = sorted(who)
+        if len(members) > NAMES_MAX:
+            self.outlook.next.append(f"one of {len(members)} partners: {what}")
+        elif members:
+            names = [self._view.called(member) for member in members]
+            self.outlook.next.append(f"{' or '.join(names)}: {what}")
+
+    # -- by what was written -------------------------------------------------------------------------------------------
+
+    def _offer(self, offer: Offer) -> None:
+        self.outlook.deadline = min(offer.expires, offer.deadline) if offer.deadline else offer.expires
+        self.outlook.silence = "the offer can no longer be accepted"
+        if offer.to is not None:
+            self._say([offer.to], "accept")
+        else:
+            self.outlook.next.append("whoever wants to: accept")
+        rules = self._view.ledger.charter.open
+        if not offer.step and offer.terms.payer == "pool" and rules is not None and rules.endorse:
+            self.outlook.remarks.append(f"{rules.endorse} partners must endorse it first, or all others if fewer")
+
+    def _deal(self, state: State, deal: Deal) -> None:
+        self.outlook.deadline = None if deal.due is None else deal.due[0]
+        self.outlook.silence = silence_of(state, deal)
+        sides = (deal.seller, deal.buyer)
+        other = deal.buyer if self._view.me == deal.seller else deal.seller
+        match deal.status:
+            case "accepted" | "delivered" | "waiting" if self._entry.kind == "cancel":
+                self._say([other], "cancel too")
+            case "accepted":
+                self._say([deal.seller], "deliver")
+                if deal.deadline:
+                    self.outlook.deadline, self.outlook.silence = deal.deadline, "the delivery is late"
+            case "delivered":
+                self._say([deal.buyer], "approve, return or reject")
+            case "waiting":
+                self._say(full_partners(state, self._now, without=sides), "cosign")
+            case "rejected":
+                self._say([deal.seller], "dispute, or let it stand")
+            case "approved":
+                self._say([deal.seller], f"dispute, for the {deal.held} points that are held")
+            case "disputed":
+                self.outlook.next.append("a panel that is drawn when this is sealed: judge")
+        if self._entry.kind == "accept" and not disputes.eligible(state, self._now, *sides):
+            self.outlook.remarks.append("nobody could sit on a panel: a rejection would stand")
+
+    def _proposal(self, state: State) -> None:
+        row = state.proposals.get(self._entry.id)
+        if row is None:
+            return
+        rules = self._view.ledger.charter.governance
+        electors = [key for key, member in state.members.items() if is_elector(row, key, member, self._now)]
+        self._say(electors, "vote")
+        self.outlook.deadline = self._now + rules.period
+        self.outlook.silence = "the vote ends"
+        if row.what in NOTICED:
+            self.outlook.remarks.append("before its notice is over it is decided only if all others say yes")
+
+    def _confirmation(self, state: State) -> None:
+        """A small deed, money, or a correction, which waits for somebody's word."""
+        entry_id = self._entry.id
+        claim, money, correction = (
+            state.claims.get(entry_id),
+            state.money.get(entry_id),
+            state.corrections.get(entry_id),
+        )
+        if claim is not None:
+            needed = asked(claim.attest, state, self._now, without=(claim.author,))
+            who = full_partners(state, self._now, without=(claim.author,))
+            self._say(who, f"attest; {needed} needed")
+            self._until(claim.due)
+        elif money is not None and money.due is not None:
+            self._say(confirmers(state, self._now, money.author), "confirm with a receipt")
+            self._until(money.due)
+        elif correction is not None:
+            deal = None
+            if is_of_deal(correction):
+                deal = state.closed.get(correction.target) or self._view.archive.closed_deal(correction.target)
+            self._say(confirmers(state, self._now, correction.author) if deal is None else [deal.seller], "confirm")
+            self._until(correction.due)
+
+    def _until(self, due: tuple[int, int] | None) -> None:
+        if due is not None:
+            self.outlook.deadline, self.outlook.silence = due[0], "it lapses"

@@ -1,0 +1,128 @@
+"""What a dry run says beforehand: who must act next, until when, and what one should know."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tallystick.node.outlook import Looker, Outlook
+from tallystick.protocol.kinds.accept import Accept
+from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.base import Body
+from tallystick.protocol.kinds.cancel import Cancel
+from tallystick.protocol.kinds.cash import Cash
+from tallystick.protocol.kinds.claim import Claim
+from tallystick.protocol.kinds.correct import Correct
+from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.dispute import Dispute
+from tallystick.protocol.kinds.donate import Donate
+from tallystick.protocol.kinds.propose import Propose
+from tallystick.protocol.kinds.reject import Reject
+from tallystick.protocol.kinds.transfer import Transfer
+from tests.support.builders import DAY_MS, HOUR_MS
+from tests.support.histories import TABLES
+from tests.support.kept import Kept, kept_market
+
+
+def outlook(kept: Kept, name: str, body: Body) -> Outlook:
+    """What a dry run of an entry would say, which leaves no trace."""
+    before = kept.view().rows()
+    entry = kept.unsent(name, body, kept.now)
+    looker = Looker(kept.look(name), entry, kept.now)
+    result = kept.ledger.try_out(entry, body, kept.now, looker)
+    assert result.reason is None, f"{result.reason} {result.detail}"
+    assert kept.view().rows() == before
+    assert looker.outlook.to_json().keys() == {"deadline", "silence", "next", "remarks"}
+    return looker.outlook
+
+
+@pytest.fixture
+def kept() -> Kept:
+    """The market with money: ana, who is the treasurer, bo, cy and di."""
+    return kept_market(**copy.deepcopy(TABLES))
+
+
+def test_an_offer_waits_for_somebody_to_accept(kept: Kept) -> None:
+    """For whoever it is addressed to, until it expires or its deadline."""
+    seen = outlook(kept, "bo", kept.offer("roast", 1, to="cy"))
+    assert (seen.next, seen.deadline) == (["cy: accept"], kept.now + 30 * DAY_MS)
+    seen = outlook(kept, "bo", kept.offer("roast", 1, deadline=kept.now + DAY_MS))
+    assert (seen.next, seen.deadline) == (["whoever wants to: accept"], kept.now + DAY_MS)
+    assert "endorse" in outlook(kept, "bo", kept.open_offer(30, "sell")).remarks[0]
+
+
+def test_each_step_of_a_deal_names_who_comes_next(kept: Kept) -> None:
+    """The seller delivers, the buyer decides, the seller may dispute, each by a date after which silence speaks."""
+    offer = kept.offered("bo", "roast", 2, deadline=kept.now + 3 * DAY_MS)
+    seen = outlook(kept, "cy", Accept(offer=offer))
+    assert (seen.next, seen.silence) == (["bo: deliver"], "the delivery is late")
+    deal = kept.do("cy", Accept(offer=offer))
+    seen = outlook(kept, "bo", Deliver(deal=deal, units=2))
+    assert (seen.next, seen.deadline) == (["cy: approve, return or reject"], kept.now + 7 * DAY_MS)
+    assert seen.silence == "is approved by silence"
+    assert outlook(kept, "bo", Cancel(deal=deal)).next == [], "it is over at once"
+    kept.do("bo", Deliver(deal=deal, units=2))
+    assert outlook(kept, "bo", Cancel(deal=deal)).next == ["cy: cancel too"]
+    assert outlook(kept, "cy", Approve(deal=deal)) == Outlook()
+    seen = outlook(kept, "cy", Approve(deal=deal, grade=50))
+    assert seen.next == ["bo: dispute, for the 12 points that are held"]
+    seen = outlook(kept, "cy", Reject(deal=deal))
+    assert (seen.next, seen.deadline) == (["bo: dispute, or let it stand"], kept.now + 5 * DAY_MS)
+    kept.do("cy", Reject(deal=deal))
+    assert "panel" in outlook(kept, "bo", Dispute(deal=deal)).next[0]
+
+
+def test_large_deals_wait_for_a_third_partner(kept: Kept) -> None:
+    """Either of the two others may cosign."""
+    deal = kept.delivered("bo", "cy", "carve", 11)
+    seen = outlook(kept, "cy", Approve(deal=deal))
+    assert len(seen.next) == 1
+    assert set(seen.next[0].removesuffix(": cosign").split(" or ")) == {"ana", "di"}
+    assert (seen.deadline, seen.silence) == (kept.now + 3 * DAY_MS, "is rejected: nobody cosigned")
+
+
+def test_accepting_says_when_there_could_be_no_panel() -> None:
+    """In a ledger of two, whoever is rejected stays so."""
+    kept = kept_market("bo")
+    offer = kept.offered("bo", "roast", 1)
+    assert outlook(kept, "ana", Accept(offer=offer)).remarks == ["nobody could sit on a panel: a rejection would stand"]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("bo", Claim(contribution="share", count=1), "attest; 1 needed"),
+        ("bo", Donate(amount=5), "ana: confirm with a receipt"),
+        ("bo", Propose(type="text"), "vote"),
+    ],
+)
+def test_what_needs_the_word_of_others_names_them(kept: Kept, name: str, body: Body, words: str) -> None:
+    """With the date at which it lapses, or the vote ends."""
+    seen = outlook(kept, name, body)
+    assert seen.next[0].endswith(words)
+    assert seen.deadline == kept.now + (7 if body.KIND == "propose" else 30) * DAY_MS
+
+
+def test_corrections_wait_for_the_other_side(kept: Kept) -> None:
+    """The seller of a deal; of money, whoever confirms it."""
+    deal = kept.delivered("bo", "cy", "roast", 2)
+    kept.do("cy", Approve(deal=deal))
+    body = Correct(entry=kept.deal(deal).approval, deal=deal, grade=50)
+    assert outlook(kept, "cy", body).next == ["bo: confirm"]
+    money = kept.do("ana", Cash(type="income", amount=5, category="sales"))
+    assert outlook(kept, "ana", Correct(entry=money, amount=6)).next[0].endswith("confirm")
+
+
+def test_what_is_done_at_once_has_nothing_after_it(kept: Kept) -> None:
+    """A transfer."""
+    assert outlook(kept, "bo", Transfer(to=kept.people["cy"].member, points=3)) == Outlook()
+
+
+def test_an_expulsion_tells_of_its_notice(kept: Kept) -> None:
+    """And the one it is about is not asked."""
+    seen: Any = outlook(kept, "ana", Propose(type="expel", member=kept.people["bo"].member))
+    assert "bo" not in seen.next[0]
+    assert "notice" in seen.remarks[0]
+    assert seen.deadline - kept.now > HOUR_MS
