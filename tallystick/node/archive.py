@@ -97,6 +97,18 @@ class JoinRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     addresses: list[str]
 
 
+class ContactRow(msgspec.Struct, frozen=True, array_like=True):
+    """When we and a peer were connected last."""
+
+    address: str
+    """The address that we have dialled with success last; empty where it always came to us."""
+    at: int
+    """When it came or went, in ms."""
+    height: int
+    """The newest block it spoke of; -1 for none."""
+
+
+_read_contact = msgspec.msgpack.Decoder(ContactRow).decode
 _read_join = msgspec.msgpack.Decoder(JoinRow).decode
 _read_sealed = msgspec.msgpack.Decoder(SealedRow).decode
 _read_height = msgspec.msgpack.Decoder(HeightRow).decode
@@ -371,6 +383,19 @@ class Archive:
         """All peers with an address, by node key."""
         for key, data in self.store.iterate(prefix=layout.ADDRESS):
             yield key[1:], list(msgspec.msgpack.decode(data, type=list[str]))
+
+    def contact(self, peer: bytes) -> ContactRow | None:
+        """When a peer was connected last."""
+        data = self.store.get(layout.CONTACT + peer)
+        return None if data is None else _read_contact(data)
+
+    def keep_contact(self, peer: bytes, row: ContactRow) -> None:
+        self.store.write([(layout.CONTACT + peer, _encode(row))], sync=False)
+
+    def contacts(self) -> Iterator[tuple[bytes, ContactRow]]:
+        """All peers that were ever connected, by node key."""
+        for key, data in self.store.iterate(prefix=layout.CONTACT):
+            yield key[1:], _read_contact(data)
 
     # -- start-up ------------------------------------------------------------------------------------------------------
 

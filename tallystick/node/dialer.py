@@ -135,6 +135,12 @@ class Dialer:
         for target in self._targets.values():
             target.hurry()
 
+    def hurry_for(self, peer: PeerKey) -> None:
+        """There is a new way to this peer: it is due."""
+        target = self._targets.get(peer)
+        if target is not None:
+            target.hurry()
+
     def blame(self, peer: PeerKey, now: int) -> None:
         """The peer broke the protocol: leave it alone for a while."""
         _, length = self._blamed.get(peer, (0, BLAME_MS_MIN // 2))

@@ -16,7 +16,8 @@
 | `W` | height, hash | a sealing message of somebody else |
 | `G` | name | the head, the log, the format |
 | `K` | height | [[member, node key], ...]: who seals from this height on |
-| `N` | node key | addresses of a peer and when they last worked |
+| `N` | node key | addresses of a peer, as it or others said |
+| `R` | node key | [address, at, height]: when a peer was connected last, and the address that led to it |
 
 Source: docs/spec/storage.md
 """
@@ -40,6 +41,7 @@ MESSAGE: Final = b"W"
 META: Final = b"G"
 SEATS: Final = b"K"
 ADDRESS: Final = b"N"
+CONTACT: Final = b"R"
 
 HEAD_KEY: Final = META + b"head"
 LEDGER_KEY: Final = META + b"ledger"

@@ -95,30 +95,50 @@ def _fingerprint(devices: list[tuple[bytes, Device]] | tuple[()]) -> str | None:
 
 
 def peers(view: View, args: ReadArgs) -> list[dict[str, Any]]:
-    """`peers{}`: nodes that this one knows, connected ones first; without a node, where others were reached last."""
-    if view.node is None:
-        members = _members_by_node_key(view)
-        return [
-            _peer_row(view, key, members.get(key), addresses[-1] if addresses else "", None)
-            for key, addresses in view.archive.peers()
-        ]
-    rows = sorted(view.node.peers, key=lambda peer: (not peer.connected, -peer.seen, peer.key))
-    return [_peer_row(view, peer.key, peer.member, peer.address, peer) for peer in rows]
+    """`peers{}`: nodes that this one knows, connected ones first; without a node, what it knew when it ran last."""
+    facts = _facts_at_rest(view) if view.node is None else view.node.peers
+    rows = sorted(facts, key=lambda peer: (not peer.connected, -peer.seen, peer.key))
+    return [_peer_row(view, peer) for peer in rows]
 
 
-def _members_by_node_key(view: View) -> dict[bytes, bytes]:
-    return {device.node_key: device.member for device in view.preview.devices.values()}
+def _facts_at_rest(view: View) -> list[PeerFact]:
+    from tallystick.node.view import PeerFact
+
+    members = {device.node_key: device.member for device in view.preview.devices.values()}
+    own = view.preview.devices.get(view.device)
+    addresses = dict(view.archive.peers())
+    contacts = dict(view.archive.contacts())
+    rows = []
+    for key in sorted(addresses.keys() | contacts.keys()):
+        if own is not None and key == own.node_key:
+            # Where this node listened itself is kept in the same place.
+            continue
+        contact, known = contacts.get(key), addresses.get(key, [])
+        address = known[-1] if known else ""
+        rows.append(
+            PeerFact(
+                key=key,
+                member=members.get(key),
+                address=address if contact is None else contact.address or address,
+                seen=0 if contact is None else contact.at,
+                height=None if contact is None or contact.height < 0 else contact.height,
+            )
+        )
+    return rows
 
 
-def _peer_row(view: View, key: bytes, member: bytes | None, address: str, fact: PeerFact | None) -> dict[str, Any]:
-    height = None if fact is None else fact.height
+def _peer_row(view: View, fact: PeerFact) -> dict[str, Any]:
     return {
-        "peer": key.hex(),
-        "partner": None if member is None else member.hex(),
-        "name": None if member is None else view.name(member),
-        "address": address or None,
-        "connected": fact is not None and fact.connected,
-        "seen": (fact.seen or None) if fact is not None else None,
-        "height": height,
-        "behind": None if height is None else max(0, view.ledger.head.height - height),
+        "peer": fact.key.hex(),
+        "partner": None if fact.member is None else fact.member.hex(),
+        "name": None if fact.member is None else view.name(fact.member),
+        "address": fact.address or None,
+        "connected": fact.connected,
+        "relayed": fact.relayed,
+        "seen": fact.seen or None,
+        "height": fact.height,
+        "behind": None if fact.height is None else max(0, view.ledger.head.height - fact.height),
+        "ahead": None if fact.height is None else max(0, fact.height - view.ledger.head.height),
+        "clock_ms": fact.clock,
+        "error": fact.error or None,
     }

@@ -49,6 +49,8 @@ from tallystick.node.fork_report import write_report
 from tallystick.node.identity import read_identity, read_node_secret
 from tallystick.node.joining import UnreachableError
 from tallystick.node.net_address import peer_id, read_address_untrusted
+from tallystick.node.progress import Progress
+from tallystick.node.reach import DIAL_S, Reach
 from tallystick.node.read_args import ReadArgs, read_args
 from tallystick.node.service_args import (
     OWN_ARGS,
@@ -66,7 +68,7 @@ from tallystick.node.transport import (
     Resumed,
     Transport,
 )
-from tallystick.node.view import NodeFacts, PeerFact
+from tallystick.node.view import CatchingUpFact, NodeFacts
 
 if TYPE_CHECKING:
     from tallystick.node.config import Config
@@ -74,8 +76,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tallystick.node")
 
-DIAL_S: Final = 8.0
 RESUME_EVERY_S: Final = 5.0
+#: How often the log says how catching up goes.
+TELL_MS: Final = 5_000
 #: Signatures of a batch that are judged in the loop itself: handing them to a thread would take longer.
 INLINE_CHECKS_MAX: Final = 3
 THREADS: Final = 2
@@ -108,12 +111,22 @@ class Node:
         self.dialer = Dialer(self.node_key.public, int.from_bytes(self.node_key.public[:8], "big"))
         self._changed = trio.Event()
         self._stirred = trio.Event()
-        self._redial = trio.Event()
         self._threads = trio.CapacityLimiter(THREADS)
         self._nursery: trio.Nursery | None = None
         self._waiting: deque[Event] = deque()
+        self._told_next = 0
+        self.progress = Progress()
+        """How catching up goes."""
         self.core = self._load()
         self._learn_addresses()
+        self.reach = Reach(
+            transport,
+            self.dialer,
+            archive,
+            is_wanted=self._gate,
+            is_resting=lambda: self.read_only is not None,
+            stirred=self._stir,
+        )
 
     def _load(self) -> NodeCore:
         ledger, loose = self.archive.load(self.archive.ledger_id())
@@ -151,7 +164,9 @@ class Node:
             self._set_addresses(self.transport.addresses())
             nursery.start_soon(self._pump)
             nursery.start_soon(self._tick)
-            nursery.start_soon(self._dial_all)
+            nursery.start_soon(self.reach.run)
+            if self.config.mdns:
+                nursery.start_soon(self.reach.search, self.archive.ledger_id())
             nursery.start_soon(self._mend)
             try:
                 yield
@@ -164,18 +179,19 @@ class Node:
             match event:
                 case PeerUp(peer=peer):
                     log.info("connected: %s at %s", peer_id(peer), event.address)
-                    self.dialer.connected(peer, now)
+                    self.reach.up(event, now)
                 case PeerDown(peer=peer, reason=reason):
                     log.info("disconnected: %s (%s)", peer_id(peer), reason)
-                    self.dialer.lost(peer, now)
+                    session = self.core.sync.sessions.get(peer)
+                    self.reach.down(event, -1 if session is None else session.height, now)
                     self._changed.set()
                 case Resumed():
                     log.info("the machine slept for %d s", event.slept_ms // 1000)
-                    self._hurry()
+                    self.reach.hurry()
                     self._changed.set()
                 case Listening(addresses=addresses):
                     self._set_addresses(addresses)
-                    self._hurry()
+                    self.reach.hurry()
                     self._changed.set()
             self.feed(event)
 
@@ -203,6 +219,22 @@ class Node:
             service_keys.drop_idle(self, now)
             self.feed(Wake())
             service_keys.convict(self, now)
+            self._look()
+
+    def _look(self) -> None:
+        """Note how far catching up has come."""
+        core = self.core
+        target = max((row.height for row in core.sync.sessions.values()), default=0)
+        height, entries, now = core.ledger.head.height, self._entries(), now_ms()
+        self.progress.look(now, height=height, entries=entries, target=target)
+        if now >= self._told_next and (fact := self.progress.fact(now, height=height, entries=entries)) is not None:
+            self._told_next = now + TELL_MS
+            log.info("catching up: block %d of %d, %d entries/s", fact.height, fact.target, fact.rate)
+
+    def _entries(self) -> int:
+        """Entries that are here, sealed or on their way to be: the log has a leaf for each, and one a block."""
+        ledger = self.core.ledger
+        return len(ledger.log) - ledger.head.height + len(ledger.pool)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so; it is looked at after every change."""
@@ -234,8 +266,7 @@ class Node:
                 case Recheck():
                     transport.recheck()
                 case Learn(addresses=addresses, hearsay=hearsay):
-                    self.dialer.learn(addresses, hearsay=hearsay)
-                    self._redial.set()
+                    self.reach.learn(addresses, hearsay=hearsay)
         self._changed.set()
         self._stir()
 
@@ -280,7 +311,7 @@ class Node:
                 # What the core has in memory may be more than what the disk has taken.
                 self.core = self._load()
                 self.read_only = None
-                self._hurry()
+                self.reach.hurry()
 
     # -- peers ---------------------------------------------------------------------------------------------------------
 
@@ -300,42 +331,9 @@ class Node:
 
     def _set_addresses(self, addresses: Sequence[str]) -> None:
         self.core.sync.addresses = list(addresses)
+        self.reach.listens(addresses)
         if addresses and self.read_only is None and self.archive.addresses_of(self.node_key.public) != list(addresses):
             self.archive.keep_addresses(self.node_key.public, list(addresses))
-
-    async def _dial_all(self) -> None:
-        while True:
-            now = now_ms()
-            if self.read_only is None:
-                for peer, addresses in self.dialer.due(now, self.transport.peers()):
-                    if self._gate(peer) and self._nursery is not None:
-                        self._nursery.start_soon(self._dial, peer, addresses)
-                    else:
-                        self.dialer.failed(peer, "not a member", now)
-            wake = self.dialer.wake(self.transport.peers())
-            wait_s = 5.0 if wake is None else max(0.05, (wake - now_ms()) / 1000)
-            self._redial = trio.Event()
-            with trio.move_on_after(min(wait_s, 5.0)):
-                await self._redial.wait()
-
-    def _hurry(self) -> None:
-        """Try everybody at once."""
-        self.dialer.hurry()
-        self._redial.set()
-
-    async def _dial(self, peer: PeerKey, addresses: Sequence[str]) -> None:
-        why = ""
-        for address in addresses:
-            try:
-                await self.transport.dial(address, DIAL_S)
-            except DialError as error:
-                why = str(error)
-                log.debug("dialling %s: %s", address, error)
-            else:
-                self.dialer.connected(peer, now_ms())
-                return
-        self.dialer.failed(peer, why, now_ms())
-        self._stir()
 
     async def dial_now(self, address: str) -> None:
         """Connect to an address a person named. Raises UnreachableError."""
@@ -346,24 +344,35 @@ class Node:
         except DialError as error:
             raise UnreachableError(f"{address}: {error}") from error
 
-    async def sync(self, address: str | None = None) -> dict[str, Any]:
-        """Meet everybody who can be reached, until nothing new comes. Raises UnreachableError."""
+    async def sync(
+        self, address: str | None = None, told: Callable[[CatchingUpFact | None], None] | None = None
+    ) -> dict[str, Any]:
+        """Meet everybody who can be reached, until nothing new comes; `told` hears how it goes.
+
+        Raises UnreachableError.
+        """
         before = len(self.core.ledger.pool), self.core.ledger.head.height
         if address is not None:
             await self.dial_now(address)
         else:
-            self._hurry()
+            self.reach.hurry()
             with trio.move_on_after(DIAL_S):
                 await self.until(lambda: bool(self._greeted()) or not self._may_meet())
             if not self._greeted():
                 known = len(self.dialer.peers())
                 raise UnreachableError(f"none of {known} known peers answers" if known else "no peer is known yet")
-        with trio.move_on_after(SYNC_S):
+        with trio.move_on_after(SYNC_S) as scope:
             quiet_since, last = trio.current_time(), self._progress()
             while trio.current_time() - quiet_since < QUIET_S or not self._greeted():
                 await trio.sleep(0.05)
                 if (now := self._progress()) != last:
-                    quiet_since, last = trio.current_time(), now
+                    quiet_since = trio.current_time()
+                    if now[:-1] != last[:-1]:
+                        # However long it takes: it goes on as long as something comes.
+                        scope.deadline = quiet_since + SYNC_S
+                    last = now
+                if told is not None:
+                    told(self.facts().catching_up)
         core = self.core
         return {
             "peers": len(self._greeted()),
@@ -424,29 +433,15 @@ class Node:
     def facts(self) -> NodeFacts:
         """What only a running node knows."""
         core = self.core
-        sessions = core.sync.sessions
-        rows = []
-        for peer in dict.fromkeys([*sessions, *self.dialer.peers()]):
-            session = sessions.get(peer)
-            addresses = self.dialer.addresses(peer)
-            rows.append(
-                PeerFact(
-                    key=peer,
-                    member=core.member_of(peer),
-                    connected=session is not None,
-                    address=session.address if session is not None else addresses[-1] if addresses else "",
-                    seen=session.heard if session is not None else self.dialer.last_contact(peer),
-                    height=session.height if session is not None and session.greeted else None,
-                )
-            )
         return NodeFacts(
-            peers=rows,
+            peers=self.reach.facts(core),
             addresses=list(core.sync.addresses),
             orphans=core.intake.orphan_count,
             sealing=core.sealer.fact(),
             read_only=None if self.read_only is None else self.read_only.message,
             mute=core.sealer.muted or None,
             seen_by=core.sync.seen_by(),
+            catching_up=self.progress.fact(now_ms(), height=core.ledger.head.height, entries=self._entries()),
         )
 
     async def _op_seal(self, args: SealArgs, key: SecretKey | None) -> Any:
@@ -509,7 +504,12 @@ def _judge(checks: Sequence[Check]) -> list[bool]:
 
 @asynccontextmanager
 async def open_node(
-    home: Home, prefix: str | None, *, listen: Sequence[str] | None = None, peers: Sequence[str] = ()
+    home: Home,
+    prefix: str | None,
+    *,
+    listen: Sequence[str] | None = None,
+    peers: Sequence[str] = (),
+    mdns: bool = True,
 ) -> AsyncIterator[Node]:
     """Open a ledger with its transport and run it. Raises HomeError, StoreError, ListenError, SignatureError."""
     from dataclasses import replace
@@ -519,6 +519,7 @@ async def open_node(
     self_test()
     config = home.read_config()
     config = replace(config, listen=tuple(listen or config.listen), peers=(*config.peers, *peers))
+    config = replace(config, mdns=config.mdns and mdns)
     lock = home.lock_run()
     try:
         store = home.open_store(home.choose_ledger(prefix or config.ledger), wait_s=5.0)
@@ -526,7 +527,11 @@ async def open_node(
             archive = Archive(store)
             topic = tagged_hash("gossip", archive.ledger_id()).hex()[:32]
             transport = Libp2pTransport(
-                home.read_node_key(), listen=config.listen, announce=config.announce, topic=topic
+                home.read_node_key(),
+                listen=config.listen,
+                announce=config.announce,
+                topic=topic,
+                relays=config.relay,
             )
             node = Node(home, archive, transport, config)
             async with node.running():
@@ -543,10 +548,11 @@ async def run_node(
     *,
     listen: Sequence[str] | None = None,
     peers: Sequence[str] = (),
+    mdns: bool = True,
     ready: Any = None,
 ) -> None:
     """Run a node with its local interface until SIGINT, SIGTERM or `tally stop`. `ready(node)` is called once."""
-    async with open_node(home, prefix, listen=listen, peers=peers) as node:
+    async with open_node(home, prefix, listen=listen, peers=peers, mdns=mdns) as node:
         doors = _open_doors(home, node.config.api_port)
         try:
             async with trio.open_nursery() as nursery:
@@ -586,7 +592,12 @@ async def _until_signal(stopping: trio.Event) -> None:
             return
 
 
-async def sync_once(home: Home, prefix: str | None, address: str | None) -> dict[str, Any]:
+async def sync_once(
+    home: Home,
+    prefix: str | None,
+    address: str | None,
+    told: Callable[[CatchingUpFact | None], None] | None = None,
+) -> dict[str, Any]:
     """Without a running node: meet the others once, and return. Raises UnreachableError, HomeError, StoreError."""
     async with open_node(home, prefix, listen=("/ip4/127.0.0.1/tcp/0",)) as node:
-        return await node.sync(address)
+        return await node.sync(address, told)

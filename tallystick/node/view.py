@@ -38,6 +38,12 @@ class PeerFact:
     """When something of it came last, in ms; 0 for never."""
     height: int | None = None
     """Height of its newest block, as it said."""
+    relayed: bool = False
+    """It is connected through somebody else's node."""
+    clock: int | None = None
+    """Its clock less ours, in ms, while it is connected."""
+    error: str = ""
+    """Why it could not be reached the last time, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,23 @@ class SealingFact:
     """Node keys of the sealers whose READY is here."""
     voted: tuple[bytes, ...] = ()
     """Node keys of those that have voted in this round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatchingUpFact:
+    """How fetching blocks that others have goes."""
+
+    height: int
+    target: int
+    """The newest block that a connected peer has."""
+    blocks: int
+    """Blocks that are still to come."""
+    entries: int | None
+    """About how many entries are in them."""
+    rate: int
+    """Entries a second, over the last seconds."""
+    left_ms: int | None
+    """How long it will take; None while nothing can be said."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +92,8 @@ class NodeFacts:
     """Why this node does not vote, in words."""
     seen_by: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
     """Pending entry -> node keys of others that are known to have it."""
+    catching_up: CatchingUpFact | None = None
+    """None when there is nothing to fetch, or it is a matter of a moment."""
 
 
 @dataclass(slots=True)

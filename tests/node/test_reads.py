@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tallystick.node.archive import ContactRow
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.reads import READS
 from tallystick.node.view import NodeFacts, PeerFact, View
@@ -307,8 +308,17 @@ def test_peers_with_and_without_a_node(market: Kept) -> None:
     """A node knows who is connected; without one there are the addresses of last time."""
     bo = market.people["bo"]
     facts = [
-        PeerFact(key=b"\1" * 32, seen=5),
-        PeerFact(key=bo.node.public, member=bo.member, address="/ip4/1", connected=True, seen=9, height=2),
+        PeerFact(key=b"\1" * 32, seen=5, error="timeout"),
+        PeerFact(
+            key=bo.node.public,
+            member=bo.member,
+            address="/ip4/1",
+            connected=True,
+            relayed=True,
+            seen=9,
+            height=2,
+            clock=-40,
+        ),
     ]
     rows = ask(market.look(node=NodeFacts(peers=facts)), "peers")
     assert rows[0] == {
@@ -317,14 +327,23 @@ def test_peers_with_and_without_a_node(market: Kept) -> None:
         "name": "Bo\\u202e",
         "address": "/ip4/1",
         "connected": True,
+        "relayed": True,
         "seen": 9,
         "height": 2,
         "behind": 1,
+        "ahead": 0,
+        "clock_ms": -40,
+        "error": None,
     }
     assert (rows[1]["partner"], rows[1]["connected"], rows[1]["behind"]) == (None, False, None)
+    assert rows[1]["error"] == "timeout"
     market.archive.keep_addresses(bo.node.public, ["/ip4/1/tcp/2"])
     (row,) = ask(market.look(), "peers")
     assert (row["name"], row["address"], row["connected"]) == ("Bo\\u202e", "/ip4/1/tcp/2", False)
+    assert (row["seen"], row["height"], row["behind"]) == (None, None, None)
+    market.archive.keep_contact(bo.node.public, ContactRow("/ip4/3/tcp/4", 77, 1))
+    (row,) = ask(market.look(), "peers")
+    assert (row["address"], row["seen"], row["height"], row["behind"]) == ("/ip4/3/tcp/4", 77, 1, 2)
 
 
 # -- the ledger --------------------------------------------------------------------------------------------------------

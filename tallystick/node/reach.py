@@ -1,0 +1,305 @@
+"""How a node comes to its peers: the ways to each, which is tried when, and what is remembered of the last time.
+
+    addresses of its own (HELLO), hearsay (PEERS), tickets, settings, the local network
+      -> Dialer (who is due) -> all addresses of a peer, one shortly after the other
+      -> the node of a third, where none of them leads anywhere -> directly again, from time to time
+
+Whoever it is that answers, the gate decides and the handshake proves; so all of this may be wrong at no greater cost
+than a dial in vain.
+
+Source: docs/spec/sync.md#reaching
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from tallystick.node.archive import ContactRow
+from tallystick.node.errors import StoreError, StoreReason
+from tallystick.node.net_address import peer_id, read_address_untrusted
+from tallystick.node.transport import DialError, PeerDown, PeerKey, PeerUp, Transport
+from tallystick.node.view import PeerFact
+
+if TYPE_CHECKING:
+    from tallystick.node.archive import Archive
+    from tallystick.node.core import NodeCore
+    from tallystick.node.dialer import Dialer
+    from tallystick.node.net_lan import Lan
+
+log = logging.getLogger("tallystick.node")
+
+DIAL_S: Final = 8.0
+NEXT_S: Final = 0.25
+"""So long after one address the next one is tried too (RFC 8305 calls it the connection attempt delay)."""
+DIRECT_S: Final = 2.0
+"""After so long without a direct connection a third node is asked as well."""
+BETWEEN_MAX: Final = 3
+"""Nodes that are asked for a way to one peer, each time."""
+RELAYED_MAX: Final = 8
+"""Connections through others that we ask for. More would burden them: the ledger spreads through them anyway."""
+AGAIN_MS_MIN: Final = 60_000
+AGAIN_MS_MAX: Final = 600_000
+"""How often a peer that is connected through a third is dialled directly."""
+LAN_MAX: Final = 256
+"""Nodes of the local network that are remembered, members or not."""
+LOOK_S: Final = 5.0
+
+Way = Callable[[], Awaitable[bool]]
+"""Tries one way to a peer: whether it led there. May raise DialError instead of saying no."""
+
+
+class Reach:
+    """Dials whoever is due, and knows how each peer is connected."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        dialer: Dialer,
+        archive: Archive,
+        *,
+        is_wanted: Callable[[PeerKey], bool],
+        is_resting: Callable[[], bool],
+        stirred: Callable[[], None],
+    ) -> None:
+        """`is_wanted` is the gate, `is_resting` says that nobody is dialled now; `stirred` is told of each result."""
+        self._transport = transport
+        self._dialer = dialer
+        self._archive = archive
+        self._is_wanted = is_wanted
+        self._is_resting = is_resting
+        self._stirred = stirred
+        self._ups: dict[PeerKey, PeerUp] = {}
+        """How each connected peer is connected."""
+        self._again: dict[PeerKey, tuple[int, int]] = {}
+        """Peer behind a third -> (when it is dialled directly, how long that was)."""
+        self._lan: dict[PeerKey, list[str]] = {}
+        self._search: Lan | None = None
+        self._listening: tuple[str, ...] = ()
+        self._work = trio.Event()
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    def up(self, event: PeerUp, now: int) -> None:
+        """A peer is connected."""
+        self._ups[event.peer] = event
+        self._dialer.connected(event.peer, now)
+        if event.relayed:
+            self._again[event.peer] = now + AGAIN_MS_MIN, AGAIN_MS_MIN
+        else:
+            self._again.pop(event.peer, None)
+        where = f"{event.address}/p2p/{peer_id(event.peer)}" if event.outbound and not event.relayed else ""
+        old = self._archive.contact(event.peer)
+        self._remember(event.peer, where or (old.address if old else ""), now, old.height if old else -1)
+
+    def down(self, event: PeerDown, height: int, now: int) -> None:
+        """A peer is gone; `height` is that of the newest block it spoke of."""
+        self._ups.pop(event.peer, None)
+        self._again.pop(event.peer, None)
+        self._dialer.lost(event.peer, now)
+        old = self._archive.contact(event.peer)
+        self._remember(event.peer, old.address if old else "", now, height if height >= 0 or not old else old.height)
+        self._work.set()
+
+    def _remember(self, peer: PeerKey, address: str, now: int, height: int) -> None:
+        if self._is_resting():
+            return
+        try:
+            self._archive.keep_contact(peer, ContactRow(address, now, height))
+        except StoreError as error:
+            if error.reason != StoreReason.DISK_FULL:
+                raise
+
+    def learn(self, addresses: Iterable[str], *, hearsay: bool = False) -> None:
+        """There are these addresses: try them at once, where they are new and there is need."""
+        now = now_ms()
+        before = {peer: set(self._dialer.addresses(peer)) for peer in self._again}
+        self._dialer.learn(addresses, hearsay=hearsay)
+        for peer, known in before.items():
+            if set(self._dialer.addresses(peer)) - known:
+                self._again[peer] = now, AGAIN_MS_MIN
+        self._work.set()
+
+    def found(self, addresses: Sequence[str]) -> None:
+        """Somebody in the local network says so; it is kept for the day on which it is a member."""
+        for text in addresses:
+            peer = read_address_untrusted(text).peer
+            if peer not in self._lan and len(self._lan) >= LAN_MAX:
+                del self._lan[next(iter(self._lan))]
+            rows = self._lan.setdefault(peer, [])
+            if text not in rows:
+                rows[:] = [*rows, text][-4:]
+        self._work.set()
+
+    def listens(self, addresses: Sequence[str]) -> None:
+        """We listen there from now on."""
+        self._listening = tuple(addresses)
+        if self._search is not None:
+            self._search.announce(addresses)
+
+    async def search(self, ledger: bytes) -> None:
+        """Look for partners in the local network, and be found there, until cancelled."""
+        from tallystick.node.net_lan import Lan
+
+        self._search = Lan(ledger, self._transport.peer_key, self.found)
+        self._search.announce(self._listening)
+        await self._search.run()
+
+    def hurry(self) -> None:
+        """The machine woke up, or its network changed: everybody is due."""
+        self._dialer.hurry()
+        self._again = dict.fromkeys(self._again, (0, AGAIN_MS_MIN))
+        self._work.set()
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Dial until cancelled."""
+        for _, row in list(self._archive.contacts()):
+            if row.address:
+                # What worked last is tried first.
+                self._dialer.learn([row.address])
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._work = trio.Event()
+                if not self._is_resting():
+                    self._begin(nursery)
+                wake = self._dialer.wake(self._transport.peers())
+                wait_s = LOOK_S if wake is None else max(0.05, (wake - now_ms()) / 1000)
+                with trio.move_on_after(min(wait_s, LOOK_S)):
+                    await self._work.wait()
+
+    def _begin(self, nursery: trio.Nursery) -> None:
+        now = now_ms()
+        for peer, rows in self._lan.items():
+            if self._is_wanted(peer) and set(rows) - set(self._dialer.addresses(peer)):
+                # Anybody can announce anything: it displaces nothing better, but it is tried now.
+                self._dialer.learn(rows, hearsay=True)
+                self._dialer.hurry_for(peer)
+        for peer, addresses in self._dialer.due(now, self._transport.peers()):
+            if self._is_wanted(peer):
+                nursery.start_soon(self._meet, peer, addresses)
+            else:
+                self._dialer.failed(peer, "not a member", now)
+        for peer, (due, length) in self._again.items():
+            if due <= now:
+                self._again[peer] = now + length, min(length * 2, AGAIN_MS_MAX)
+                nursery.start_soon(self._meet_directly, peer)
+
+    async def _meet(self, peer: PeerKey, addresses: Sequence[str]) -> None:
+        """Come to a peer in one way or another."""
+        said: list[str] = []
+        failed = trio.Event()
+
+        async def directly() -> bool:
+            try:
+                return await self._first_of([self._way_to(address) for address in addresses], said, NEXT_S)
+            finally:
+                failed.set()
+
+        async def through_others() -> bool:
+            with trio.move_on_after(DIRECT_S):
+                await failed.wait()
+            return await self._first_of([self._way_through(other, peer) for other in self._between(peer)], said, DIAL_S)
+
+        if await self._first_of([directly, through_others], [], 0.0):
+            self._dialer.connected(peer, now_ms())
+        else:
+            self._dialer.failed(peer, said[0] if said else "no address", now_ms())
+        self._stirred()
+
+    async def _meet_directly(self, peer: PeerKey) -> None:
+        said: list[str] = []
+        await self._first_of(
+            [self._way_to(address) for address in reversed(self._dialer.addresses(peer))], said, NEXT_S
+        )
+
+    def _between(self, peer: PeerKey) -> list[PeerKey]:
+        """Whose nodes may lead to a peer: those that could be dialled first, since others reach them too."""
+        if sum(1 for event in self._ups.values() if event.relayed and event.outbound) >= RELAYED_MAX:
+            return []
+        direct = [event for other, event in self._ups.items() if other != peer and not event.relayed]
+        direct.sort(key=lambda event: not event.outbound)
+        return [event.peer for event in direct[:BETWEEN_MAX]]
+
+    def _way_to(self, address: str) -> Way:
+        async def way() -> bool:
+            await self._transport.dial(address, DIAL_S)
+            return True
+
+        return way
+
+    def _way_through(self, other: PeerKey, peer: PeerKey) -> Way:
+        async def way() -> bool:
+            await self._transport.dial_through(other, peer, DIAL_S)
+            return True
+
+        return way
+
+    async def _first_of(self, ways: Sequence[Way], said: list[str], next_s: float) -> bool:
+        """Try ways, each so long after the one before or as soon as that has failed; whether one led there.
+
+        Once one did, the others are given up. What went wrong is added to `said`.
+        """
+        won = False
+        async with trio.open_nursery() as nursery:
+
+            async def go(way: Way, over: trio.Event) -> None:
+                nonlocal won
+                try:
+                    won = await way() or won
+                except DialError as error:
+                    said.append(str(error))
+                finally:
+                    over.set()
+                if won:
+                    nursery.cancel_scope.cancel()
+
+            for way in ways:
+                over = trio.Event()
+                nursery.start_soon(go, way, over)
+                with trio.move_on_after(next_s):
+                    await over.wait()
+        return won
+
+    # -- what is known of each -----------------------------------------------------------------------------------------
+
+    def facts(self, core: NodeCore) -> list[PeerFact]:
+        """Every node that is known, connected or not."""
+        sessions = core.sync.sessions
+        contacts = dict(self._archive.contacts())
+        rows = []
+        for peer in dict.fromkeys([*sessions, *self._dialer.peers(), *contacts]):
+            session, contact = sessions.get(peer), contacts.get(peer)
+            addresses = self._dialer.addresses(peer)
+            address, height = addresses[-1] if addresses else "", None
+            seen = self._dialer.last_contact(peer)
+            if contact is not None:
+                address, seen = contact.address or address, max(seen, contact.at)
+                height = contact.height if contact.height >= 0 else None
+            if session is not None:
+                address, seen = session.address or address, max(seen, session.heard)
+                height = session.height if session.greeted else height
+            rows.append(
+                PeerFact(
+                    key=peer,
+                    member=core.member_of(peer),
+                    connected=session is not None,
+                    relayed=session is not None and session.relayed,
+                    address=address,
+                    seen=seen,
+                    height=height,
+                    clock=session.clock if session is not None and session.greeted else None,
+                    error="" if session is not None else self._dialer.last_error(peer),
+                )
+            )
+        return rows
+
+
+def now_ms() -> int:
+    """The clock on the wall, in ms of UTC."""
+    return time.time_ns() // 1_000_000
