@@ -118,13 +118,17 @@ def _finding(row: dict[str, Any]) -> list[str]:
 doctor: Final = command("doctor", "What is wrong with this computer's part, and what mends it.")(_doctor)
 
 
-def _demo(options: Options) -> int:
+def _demo(options: Options, keep: bool) -> int:
     if find_spec(_DEMO) is None:
         raise CommandError("no-demo", exit_code=ExitCode.NOT_FOUND)
-    return int(import_module(_DEMO).run_demo(options) or 0)
+    return int(import_module(_DEMO).run_demo(options, keep=keep) or 0)
 
 
-demo: Final = command("demo", "See it work: several nodes on this machine, a few minutes of a venture's life.")(_demo)
+demo: Final = command(
+    "demo",
+    "See it work: four partners with a node each on this machine, one evening of a venture's life.",
+    option("--keep", is_flag=True, about="Leave the homes and logs there, to look into."),
+)(_demo)
 
 erase: Final = write(
     "erase",
