@@ -70,6 +70,13 @@ class Store(Protocol):
         """
         ...
 
+    def scrub(self, keys: Iterable[bytes]) -> None:
+        """See to it that values which were deleted leave the disk now, and not when it suits the database.
+
+        For words that somebody wants forgotten. Raises StoreError.
+        """
+        ...
+
     def resume(self) -> bool:
         """Try to write again after the disk was full. Returns whether writing is possible."""
         ...

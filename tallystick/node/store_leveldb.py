@@ -307,6 +307,18 @@ class LevelStore:
             (self.folder / "reserve").unlink(missing_ok=True)
         raise error from (None if cause is error else cause)
 
+    def scrub(self, keys: Iterable[bytes]) -> None:
+        database = self._database
+        try:
+            for key in keys:
+                # The first time it empties the write buffer into a table, and starts a new log. A value is dropped
+                # only where a deletion from above is merged with it, so there has to be one above that table.
+                for _ in range(2):
+                    database.delete(key, sync=True)
+                    database.compact_range(start=key, stop=key + b"\0")
+        except plyvel.Error as error:
+            self._refuse(self._translated(error), error)
+
     def resume(self) -> bool:
         """After a full disk: open the database anew, with all checks, once there is room again.
 

@@ -102,6 +102,13 @@ class MemoryStore:
         if faults.after_write is not None:
             faults.after_write(sync)
 
+    def scrub(self, keys: Iterable[bytes]) -> None:
+        self._check_open()
+        # What could bring these values back after a power cut is let go.
+        wanted = set(keys)
+        for batch in self._undo:
+            batch[:] = [(key, before) for key, before in batch if key not in wanted]
+
     def resume(self) -> bool:
         full = self.faults.full_after_batches
         if self.refusal is not None and self.refusal.reason == StoreReason.DISK_FULL:

@@ -32,6 +32,15 @@ class StoreContract:
         assert store.get(b"Ea") is None
         assert list(store.iterate()) == [(b"Eb", b"2")]
 
+    def test_scrubbing_changes_nothing_that_is_read(self, store: Store) -> None:
+        """What was deleted stays so, what was not is there, and a key that never was is no error."""
+        store.write([(b"Aa", b"1"), (b"Ab", b"2")], sync=True)
+        store.write((), [b"Aa"], sync=True)
+        store.scrub([b"Aa", b"Az"])
+        assert list(store.iterate()) == [(b"Ab", b"2")]
+        store.write([(b"Aa", b"3")], sync=True)
+        assert store.get(b"Aa") == b"3"
+
     def test_iterates_in_order_of_keys(self, store: Store) -> None:
         """A prefix limits, a start begins there, and both work backwards."""
         keys = [b"D", b"E", b"E\x00", b"E\x01", b"E\xff", b"E\xff\xff", b"F", b"\xff", b"\xff\xff\x01"]

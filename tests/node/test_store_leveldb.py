@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import plyvel
@@ -51,6 +52,32 @@ def test_opens_as_it_was_left(store: LevelStore, folder: Path) -> None:
         assert again.refusal is None
         assert not again.was_torn
         again.close()
+
+
+def words_on(folder: Path, words: bytes) -> list[str]:
+    """Files of the database that hold some bytes."""
+    return [path.name for path in sorted((folder / "db").iterdir()) if words in path.read_bytes()]
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_scrubbed_words_leave_the_disk(store: LevelStore, folder: Path, *, is_old: bool) -> None:
+    """Whether they are still in the log or in a table by now, no file holds them; what lies beside them is there."""
+    # Tables are compressed, so only what cannot be is found again.
+    words = sha256(b"something that somebody wants forgotten").digest()
+    store.write([(b"Aa", b"before"), (b"Ab", words), (b"Ac", b"after")], sync=True)
+    if is_old:
+        store.close()
+        store = opened(folder)
+    assert words_on(folder, words) != []
+    store.write((), [b"Ab"], sync=True)
+    assert words_on(folder, words) != []
+    store.scrub([b"Ab"])
+    assert words_on(folder, words) == []
+    store.close()
+    again = opened(folder)
+    assert [again.get(key) for key in (b"Aa", b"Ab", b"Ac")] == [b"before", None, b"after"]
+    assert not again.is_restored
+    again.close()
 
 
 def test_opens_after_many_logs(store: LevelStore, folder: Path) -> None:
