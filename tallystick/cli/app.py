@@ -81,6 +81,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "audit": "read",
         "seal": "network",
         "fork": "read",
+        "export": "export",
         "erase": "care",
     },
     "Network": {"node": "network", "peers": "read", "sync": "network", "bundle": "bundle"},

@@ -35,6 +35,7 @@ from tallystick.node.reads_devices import devices, recoveries
 from tallystick.node.reads_explain import explain
 from tallystick.node.reads_fork import fork
 from tallystick.node.reads_inbox import inbox
+from tallystick.node.reads_journal import journal
 from tallystick.node.reads_ledger import charter_show, log, show
 from tallystick.node.reads_market import market
 from tallystick.node.reads_people import partners, peers
@@ -57,6 +58,15 @@ def prove(view: View, args: ProveArgs) -> dict[str, Any]:
     return prove_points(view, args.partner)
 
 
+#: What an export is made from.
+EXPORTED: Final = ("points", "partners", "deals", "proposals", "journal", "blocks", "log", "charter_show")
+
+
+def export(view: View, args: ReadArgs) -> dict[str, Any]:
+    """`export{}`: several answers of one moment, by their names."""
+    return {name: READS[name](view, {}) for name in EXPORTED}
+
+
 Read = Callable[["View", Mapping[str, Any]], Any]
 
 
@@ -74,8 +84,10 @@ _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] =
     "deals": (DealsArgs, deals),
     "devices": (PartnerArgs, devices),
     "explain": (ExplainArgs, explain),
+    "export": (ReadArgs, export),
     "fork": (ReadArgs, fork),
     "inbox": (ReadArgs, inbox),
+    "journal": (ReadArgs, journal),
     "log": (LogArgs, log),
     "market": (MarketArgs, market),
     "offers": (OffersArgs, offers),

@@ -72,6 +72,7 @@ def test_every_read_answers_before_the_ledger_is_here() -> None:
         "charter_diff": {"charter": ""},
         "charter_simulate": {"charter": ""},
         "settlement": {},
+        "export": {},
     }
     for op in READS:
         if op in about:
