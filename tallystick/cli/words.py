@@ -196,6 +196,10 @@ HERE: Final[Mapping[str, Words]] = {
     "timeout": ("it took too long", "try again"),
     "clock": ("this computer's clock cannot be right", "set the clock, then try again"),
     "no-dry-run": ("this signs nothing that could be tried out first", "leave --dry-run away"),
+    "lost-blocks": (
+        "blocks that this computer sealed alone are gone, and nobody who was met has them",
+        "meet whoever may have them, or add --accept-loss",
+    ),
     "not-mute": ("this node is not mute: there is nothing to settle", "`tally status` says what is waited for"),
     "ticket-refused": ("the ticket is not accepted", "make another one on the other computer: `tally device add`"),
     "not-added": ("the ledger does not know this computer yet", "`tally device add --reply REPLY` on the other one"),

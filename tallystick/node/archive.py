@@ -228,6 +228,12 @@ class Archive:
         if puts:
             self.store.write(puts, sync=sync)
 
+    def scrub_erased(self, executed: Executed) -> None:
+        """Have the words that a block has erased leave the disk too. Call it when the block is stored."""
+        paths = [path for path, data in executed.rows.items() if data is not None and path.startswith(_ERASED)]
+        if paths:
+            self.store.scrub([layout.ANNEX + bytes.fromhex(path.removeprefix(_ERASED)) for path in paths])
+
     def entries_with(self, needle: bytes) -> Iterator[Entry]:
         """Stored entries whose header holds these bytes somewhere. It reads them all: for rare questions."""
         for key, data in self.store.iterate(prefix=layout.ENTRY):

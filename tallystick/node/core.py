@@ -134,6 +134,7 @@ class NodeCore:
                 self._repair_next = now
             case Listening(addresses=addresses):
                 self.sync.addresses = list(addresses)
+                self.sync.greet_all(now)
             case Writable() | Wake():
                 # Whatever was refused is asked for again by the other side; nothing is kept for it here.
                 self._repair_next = (
@@ -424,6 +425,7 @@ class NodeCore:
         """Make a block final: stored with all that follows from it, then told to everybody."""
         entries = [pending.entry for pending in assembled.taken]
         self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries)
+        self.archive.scrub_erased(assembled.executed)
         self.ledger.commit(assembled.executed, assembled.block_id)
         self.sync.block_settled(entry.id for entry in entries)
         self.sealer.block_came(self.now)
@@ -482,8 +484,9 @@ class NodeCore:
         self.sync.tick(self.now)
 
     def _remember(self, peer: PeerKey, addresses: Sequence[str]) -> None:
-        """Keep where a member was reached, for the next start."""
-        rows = [address for address in addresses if len(address) <= 256][:8]
+        """Keep where a member says it can be reached, for the next start. It speaks for nobody else."""
+        own = f"/p2p/{peer_id(peer)}"
+        rows = [address for address in addresses if len(address) <= 256 and address.endswith(own)][:8]
         if rows and self.archive.addresses_of(peer) != rows:
             self._keep_addresses(peer, rows)
             self.out.append(Learn(tuple(rows), hearsay=False))

@@ -61,8 +61,11 @@ class Guard(Protocol):
         """Remember that the database is older than this guard."""
         ...
 
-    def trust(self, *, batch: int | None = None) -> None:
-        """Take the database as it is from now on: the person has settled that no other copy runs."""
+    def trust(self, *, batch: int | None = None, vote: Vote | None = None) -> None:
+        """Take the database as it is from now on: the person has settled that no other copy runs.
+
+        `vote` replaces the last one, where blocks that were signed here are given up for lost.
+        """
         ...
 
     def close(self) -> None: ...
@@ -74,6 +77,15 @@ def raised(state: GuardState, batch: int | None, vote: Vote | None, seq: int | N
         batch=max(state.batch, batch or 0),
         vote=max(state.vote, vote or (0, 0, 0)),
         seq=max(state.seq, seq or 0),
+    )
+
+
+def trusted(state: GuardState, batch: int | None, vote: Vote | None) -> GuardState:
+    """The state of a guard whose database is taken as it is."""
+    return state._replace(
+        is_restored=False,
+        batch=state.batch if batch is None else batch,
+        vote=state.vote if vote is None else vote,
     )
 
 
@@ -90,8 +102,8 @@ class MemoryGuard:
     def distrust(self) -> None:
         self.state = self.state._replace(is_restored=True)
 
-    def trust(self, *, batch: int | None = None) -> None:
-        self.state = self.state._replace(is_restored=False, batch=self.state.batch if batch is None else batch)
+    def trust(self, *, batch: int | None = None, vote: Vote | None = None) -> None:
+        self.state = trusted(self.state, batch, vote)
 
     def close(self) -> None:
         self.is_open = False
@@ -161,8 +173,8 @@ class FileGuard:
         if not self.state.is_restored:
             self._save(self.state._replace(is_restored=True))
 
-    def trust(self, *, batch: int | None = None) -> None:
-        self._save(self.state._replace(is_restored=False, batch=self.state.batch if batch is None else batch))
+    def trust(self, *, batch: int | None = None, vote: Vote | None = None) -> None:
+        self._save(trusted(self.state, batch, vote))
 
     def close(self) -> None:
         if self._descriptor >= 0:

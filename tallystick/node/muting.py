@@ -19,6 +19,19 @@ def check_can_unmute(core: NodeCore) -> None:
         raise NodeError("this node is not mute", reason="not-mute", exit_code=ExitCode.REFUSED)
 
 
+def check_is_whole(core: NodeCore, *, accept_loss: bool) -> None:
+    """Others were met: whether they have brought back what this node has sealed alone. Raises NodeError lost-blocks."""
+    lost = core.sealer.lost_height
+    if not lost or len(core.ledger.sealers()) > 1 or accept_loss:
+        return
+    raise NodeError(
+        f"nobody who was met has block {core.ledger.head.height + 1}, and this computer has sealed up to {lost}",
+        reason="lost-blocks",
+        exit_code=ExitCode.REFUSED,
+        hint="meet whoever may have them; to seal those heights anew, add --accept-loss",
+    )
+
+
 def check_can_lose(core: NodeCore, error: NodeError, *, accept_loss: bool) -> None:
     """Nobody could be met: whether the node may speak all the same. Raises NodeError: `error`, or no-peer.
 

@@ -170,11 +170,24 @@ class Sealer:
             self.muted = why
             self.begin(self._core.now)
 
+    @property
+    def lost_height(self) -> int:
+        """The last block in whose sealing this node took part, where it and others before it are not here; else 0."""
+        voted = self._core.archive.store.guard.state.vote[0]
+        return voted if voted > self._core.ledger.head.height + 1 else 0
+
     def unmute(self, now: int) -> None:
-        """The person has settled that this is the only copy of the node: sign again, above all that it has signed."""
+        """The person has settled that this is the only copy of the node: sign again, above all that it has signed.
+
+        Blocks that this node has sealed alone and that are not here are given up: see `muting` for when that may be.
+        """
         store = self._core.archive.store
         self._core.archive.keep_mute_reason(None)
-        store.guard.trust(batch=store.batch)
+        vote = None
+        if self.lost_height and self._sealers == (self._core.node_key.public,):
+            # A round above any that was signed in the height which now comes again.
+            vote = (self._core.ledger.head.height + 1, max(0, store.guard.state.vote[1]), STEP_PRECOMMIT)
+        store.guard.trust(batch=store.batch, vote=vote)
         self.muted = ""
         self._settling = True
         try:

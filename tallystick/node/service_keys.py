@@ -15,7 +15,7 @@ from tallystick.node.effects import Wake
 from tallystick.node.errors import StoreError
 from tallystick.node.identity import KeyLockedError
 from tallystick.node.joining import UnreachableError
-from tallystick.node.muting import check_can_lose, check_can_unmute
+from tallystick.node.muting import check_can_lose, check_can_unmute, check_is_whole
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
@@ -56,6 +56,7 @@ async def unmute(node: Node, *, accept_loss: bool) -> None:
         await node.sync()
     except UnreachableError as error:
         check_can_lose(node.core, error, accept_loss=accept_loss)
+    check_is_whole(node.core, accept_loss=accept_loss)
     try:
         # Meeting the others may have settled it.
         if node.core.sealer.muted:

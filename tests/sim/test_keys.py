@@ -20,8 +20,10 @@ from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.guard import MemoryGuard
 from tallystick.node.identity import Identity
 from tallystick.node.intake import STRANGERS_MAX
+from tallystick.node.muting import check_can_lose, check_can_unmute, check_is_whole
 from tallystick.node.store_memory import MemoryStore
 from tallystick.protocol.ballot import make_prevote
+from tallystick.protocol.block import read_certificate_untrusted
 from tallystick.protocol.devices import REQUESTS_MAX, WAIT_MS
 from tallystick.protocol.entry import Entry
 from tallystick.protocol.signed import KeySigner
@@ -156,6 +158,52 @@ def test_unmuting_signs_above_all_that_was_signed_before(cluster: Cluster) -> No
         assert bo.store.guard.state.vote >= vote
     settle(cluster)
     assert all(not row.live.has_evidence for row in cluster.machines.values())
+
+
+def test_who_seals_alone_may_give_up_lost_blocks(cluster: Cluster) -> None:
+    """Blocks that nobody else has seen come again with other entries, in a round above all that was signed."""
+    partners(cluster, "ana")
+    ana = cluster.machines["ana"]
+    image = ana.store.image()
+    for units in (1, 2, 3):
+        offer(cluster, "ana", units)
+        settle(cluster)
+    signed = ana.store.guard.state.vote
+    cluster.switch_off(ana)
+    ana.store.restore(image)
+    cluster.blocks = {height: block for height, block in cluster.blocks.items() if height < 2}
+    cluster.boot(ana)
+    head = ana.live.ledger.head.height
+    assert ana.live.sealer.lost_height == signed[0] > head + 1
+    with pytest.raises(NodeError) as caught:
+        check_is_whole(ana.live, accept_loss=False)
+    assert caught.value.reason == "lost-blocks"
+    check_is_whole(ana.live, accept_loss=True)
+    nobody = NodeError("nobody is there", reason="no-peer", exit_code=ExitCode.OFFLINE)
+    with pytest.raises(NodeError) as caught:
+        check_can_lose(ana.live, nobody, accept_loss=False)
+    assert "--accept-loss" in caught.value.hint
+    check_can_lose(ana.live, nobody, accept_loss=True)
+    ana.live.sealer.unmute(cluster.clock(ana))
+    cluster.perform(ana, ana.live.effects())
+    entry = offer(cluster, "ana", 4)
+    settle(cluster)
+    assert state_of(cluster, "ana", entry)["status"] == "sealed"
+    row = ana.live.archive.block(head + 1)
+    assert row is not None
+    assert read_certificate_untrusted(row.certificate).round > signed[1]
+    with pytest.raises(NodeError) as caught:
+        check_can_unmute(ana.live)
+    assert caught.value.reason == "not-mute"
+
+
+def test_where_others_seal_too_nothing_is_given_up(cluster: Cluster) -> None:
+    """Whoever is needed for a block has to be met before one is made, so there is no reason not to wait."""
+    partners(cluster, "ana", "bo")
+    nobody = NodeError("nobody is there", reason="no-peer", exit_code=ExitCode.OFFLINE)
+    with pytest.raises(NodeError) as caught:
+        check_can_lose(cluster.machines["bo"].live, nobody, accept_loss=True)
+    assert "one of them has to be met" in caught.value.message
 
 
 def test_a_copy_of_a_home_makes_both_mute(cluster: Cluster) -> None:
