@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.identity import KeyLockedError
+from tallystick.node.places import ticket_addresses
 from tallystick.node.view import NodeFacts, View
 from tallystick.node.writes import WRITES
 from tallystick.node.writes_base import ArgumentError, Draft, read_args
@@ -254,7 +255,7 @@ class Desk:
                 invite=entry.id,
                 charter=from_bytes(founding.body["charter"]).hash,
                 anchor=(ledger.head.height, ledger.head.block_id),
-                addresses=tuple(core.sync.addresses),
+                addresses=ticket_addresses(core),
                 secret=draft.secret.seed,
                 standing=entry.body["standing"],
                 expires=entry.body["expires"],

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tallystick.protocol.charter import Charter
 
 KNOCK_S: Final = 10.0
+NEXT_S: Final = 1.0
+"""So long after one address of a ticket the next one is tried too."""
 
 Request = Callable[[bytes], Awaitable[bytes]]
 """Knock at the first address of the ticket that answers. Raises UnreachableError."""
@@ -141,25 +143,37 @@ async def agree(joining: Joining, key: SecretKey, request: Request, now: int) ->
 
 @asynccontextmanager
 async def knocking(home: Home, addresses: Sequence[str]) -> AsyncIterator[Request]:
-    """A short connection to the first of these addresses that answers, for `read_terms` and `agree`."""
+    """Short connections to whoever answers first at these addresses, for `read_terms` and `agree`."""
+    from tallystick.node.racing import Way, first_of
     from tallystick.node.transport_libp2p import Libp2pTransport
 
     transport = Libp2pTransport(home.read_node_key(), listen=("/ip4/127.0.0.1/tcp/0",))
 
     async def request(data: bytes) -> bytes:
-        said = []
-        for address in addresses:
-            try:
-                return await transport.request(address, data, KNOCK_S)
-            except DialError as error:
-                if error.reason is DialReason.NOT_ADMITTED:
-                    # Somebody is there and says nothing: so the invitation is not known, or not valid any more.
-                    raise knock.InvitationError(
-                        "the invitation is not accepted: it was used, taken back, or has expired",
-                        hint="ask for a new one",
-                    ) from error
-                said.append(f"{address.partition('/p2p/')[0]}: {error.reason.value}")
-        what = "; ".join(said) if said else "the ticket names no address"
+        said: list[tuple[str, DialError]] = []
+
+        def way(address: str) -> Way[bytes]:
+            async def knock_there() -> bytes | None:
+                try:
+                    return await transport.request(address, data, KNOCK_S)
+                except DialError as error:
+                    said.append((address, error))
+                    return None
+
+            return knock_there
+
+        answer = await first_of([way(address) for address in addresses], NEXT_S, lambda _error: None)
+        if answer is not None:
+            return answer
+        if any(error.reason is DialReason.NOT_ADMITTED for _, error in said):
+            # Somebody is there and says nothing: so the invitation is not known, or not valid any more. One partner's
+            # node may not have heard of it yet, but then nobody's has who could be reached.
+            raise knock.InvitationError(
+                "the invitation is not accepted: it was used, taken back, or has expired",
+                hint="ask for a new one",
+            )
+        words = [f"{address.partition('/p2p/')[0]}: {error.reason.value}" for address, error in said]
+        what = "; ".join(words) if words else "the ticket names no address"
         raise UnreachableError(f"no node of a partner answers ({what})")
 
     async with transport.running():

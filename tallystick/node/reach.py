@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -22,6 +22,7 @@ import trio
 from tallystick.node.archive import ContactRow
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.net_address import peer_id, read_address_untrusted
+from tallystick.node.racing import Way, first_of
 from tallystick.node.transport import DialError, PeerDown, PeerKey, PeerUp, Transport
 from tallystick.node.view import PeerFact
 
@@ -49,9 +50,6 @@ LAN_MAX: Final = 256
 """Nodes of the local network that are remembered, members or not."""
 LOOK_S: Final = 5.0
 
-Way = Callable[[], Awaitable[bool]]
-"""Tries one way to a peer: whether it led there. May raise DialError instead of saying no."""
-
 
 class Reach:
     """Dials whoever is due, and knows how each peer is connected."""
@@ -65,14 +63,19 @@ class Reach:
         is_wanted: Callable[[PeerKey], bool],
         is_resting: Callable[[], bool],
         stirred: Callable[[], None],
+        clock: Callable[[], int] | None = None,
     ) -> None:
-        """`is_wanted` is the gate, `is_resting` says that nobody is dialled now; `stirred` is told of each result."""
+        """`is_wanted` is the gate, `is_resting` says that nobody is dialled now; `stirred` is told of each result.
+
+        `clock` is the time of day in ms.
+        """
         self._transport = transport
         self._dialer = dialer
         self._archive = archive
         self._is_wanted = is_wanted
         self._is_resting = is_resting
         self._stirred = stirred
+        self._now = clock or now_ms
         self._ups: dict[PeerKey, PeerUp] = {}
         """How each connected peer is connected."""
         self._again: dict[PeerKey, tuple[int, int]] = {}
@@ -116,7 +119,7 @@ class Reach:
 
     def learn(self, addresses: Iterable[str], *, hearsay: bool = False) -> None:
         """There are these addresses: try them at once, where they are new and there is need."""
-        now = now_ms()
+        now = self._now()
         before = {peer: set(self._dialer.addresses(peer)) for peer in self._again}
         self._dialer.learn(addresses, hearsay=hearsay)
         for peer, known in before.items():
@@ -169,12 +172,12 @@ class Reach:
                 if not self._is_resting():
                     self._begin(nursery)
                 wake = self._dialer.wake(self._transport.peers())
-                wait_s = LOOK_S if wake is None else max(0.05, (wake - now_ms()) / 1000)
+                wait_s = LOOK_S if wake is None else max(0.05, (wake - self._now()) / 1000)
                 with trio.move_on_after(min(wait_s, LOOK_S)):
                     await self._work.wait()
 
     def _begin(self, nursery: trio.Nursery) -> None:
-        now = now_ms()
+        now = self._now()
         for peer, rows in self._lan.items():
             if self._is_wanted(peer) and set(rows) - set(self._dialer.addresses(peer)):
                 # Anybody can announce anything: it displaces nothing better, but it is tried now.
@@ -192,31 +195,31 @@ class Reach:
 
     async def _meet(self, peer: PeerKey, addresses: Sequence[str]) -> None:
         """Come to a peer in one way or another."""
-        said: list[str] = []
+        said: list[DialError] = []
         failed = trio.Event()
 
-        async def directly() -> bool:
+        async def directly() -> bool | None:
             try:
-                return await self._first_of([self._way_to(address) for address in addresses], said, NEXT_S)
+                return await first_of([self._way_to(address) for address in addresses], NEXT_S, said.append)
             finally:
                 failed.set()
 
-        async def through_others() -> bool:
+        async def through_others() -> bool | None:
             with trio.move_on_after(DIRECT_S):
                 await failed.wait()
-            return await self._first_of([self._way_through(other, peer) for other in self._between(peer)], said, DIAL_S)
+            return await first_of(
+                [self._way_through(other, peer) for other in self._between(peer)], DIAL_S, said.append
+            )
 
-        if await self._first_of([directly, through_others], [], 0.0):
-            self._dialer.connected(peer, now_ms())
+        if await first_of([directly, through_others], 0.0, said.append):
+            self._dialer.connected(peer, self._now())
         else:
-            self._dialer.failed(peer, said[0] if said else "no address", now_ms())
+            self._dialer.failed(peer, str(said[0]) if said else "no address", self._now())
         self._stirred()
 
     async def _meet_directly(self, peer: PeerKey) -> None:
-        said: list[str] = []
-        await self._first_of(
-            [self._way_to(address) for address in reversed(self._dialer.addresses(peer))], said, NEXT_S
-        )
+        ways = [self._way_to(address) for address in reversed(self._dialer.addresses(peer))]
+        await first_of(ways, NEXT_S, lambda error: log.debug("still not directly: %s", error))
 
     def _between(self, peer: PeerKey) -> list[PeerKey]:
         """Whose nodes may lead to a peer: those that could be dialled first, since others reach them too."""
@@ -226,45 +229,19 @@ class Reach:
         direct.sort(key=lambda event: not event.outbound)
         return [event.peer for event in direct[:BETWEEN_MAX]]
 
-    def _way_to(self, address: str) -> Way:
+    def _way_to(self, address: str) -> Way[bool]:
         async def way() -> bool:
             await self._transport.dial(address, DIAL_S)
             return True
 
         return way
 
-    def _way_through(self, other: PeerKey, peer: PeerKey) -> Way:
+    def _way_through(self, other: PeerKey, peer: PeerKey) -> Way[bool]:
         async def way() -> bool:
             await self._transport.dial_through(other, peer, DIAL_S)
             return True
 
         return way
-
-    async def _first_of(self, ways: Sequence[Way], said: list[str], next_s: float) -> bool:
-        """Try ways, each so long after the one before or as soon as that has failed; whether one led there.
-
-        Once one did, the others are given up. What went wrong is added to `said`.
-        """
-        won = False
-        async with trio.open_nursery() as nursery:
-
-            async def go(way: Way, over: trio.Event) -> None:
-                nonlocal won
-                try:
-                    won = await way() or won
-                except DialError as error:
-                    said.append(str(error))
-                finally:
-                    over.set()
-                if won:
-                    nursery.cancel_scope.cancel()
-
-            for way in ways:
-                over = trio.Event()
-                nursery.start_soon(go, way, over)
-                with trio.move_on_after(next_s):
-                    await over.wait()
-        return won
 
     # -- what is known of each -----------------------------------------------------------------------------------------
 
