@@ -13,7 +13,7 @@ from tallystick.protocol.charter_templates import TEMPLATES
 from tests.support.charters import template, template_text
 
 #: How many people each template says it is for.
-MEANT_FOR = {"cafe": 200, "studio": 12, "community": 500, "relief": 20}
+MEANT_FOR = {"cafe": 200, "studio": 12, "community": 200, "relief": 20}
 
 
 def problems_of(text: str) -> tuple[Problem, ...]:
