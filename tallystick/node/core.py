@@ -425,6 +425,7 @@ class NodeCore:
         """Make a block final: stored with all that follows from it, then told to everybody."""
         entries = [pending.entry for pending in assembled.taken]
         self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries)
+        self.archive.scrub_erased(assembled.executed)
         self.ledger.commit(assembled.executed, assembled.block_id)
         self.sync.block_settled(entry.id for entry in entries)
         self.sealer.block_came(self.now)
