@@ -22,7 +22,7 @@ import trio
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
-from tallystick.crypto.signatures import is_valid, self_test
+from tallystick.crypto.signatures import self_test
 from tallystick.node import api, knock, service_keys
 from tallystick.node.archive import Archive
 from tallystick.node.bundle import Taken, taking
@@ -31,7 +31,6 @@ from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.dialer import Dialer
 from tallystick.node.effects import (
-    Check,
     Effect,
     HangUp,
     Learn,
@@ -40,7 +39,6 @@ from tallystick.node.effects import (
     Recheck,
     Resume,
     Send,
-    Verified,
     Verify,
     Wake,
 )
@@ -68,6 +66,7 @@ from tallystick.node.transport import (
     Resumed,
     Transport,
 )
+from tallystick.node.verifier import Verifier, verdicts_of
 from tallystick.node.view import CatchingUpFact, NodeFacts
 
 if TYPE_CHECKING:
@@ -79,9 +78,6 @@ log = logging.getLogger("tallystick.node")
 RESUME_EVERY_S: Final = 5.0
 #: How often the log says how catching up goes.
 TELL_MS: Final = 5_000
-#: Signatures of a batch that are judged in the loop itself: handing them to a thread would take longer.
-INLINE_CHECKS_MAX: Final = 3
-THREADS: Final = 2
 #: A `sync` ends when nothing has come for so long.
 QUIET_S: Final = 0.4
 SYNC_S: Final = 20.0
@@ -111,7 +107,7 @@ class Node:
         self.dialer = Dialer(self.node_key.public, int.from_bytes(self.node_key.public[:8], "big"))
         self._changed = trio.Event()
         self._stirred = trio.Event()
-        self._threads = trio.CapacityLimiter(THREADS)
+        self._verifier = Verifier(self.feed)
         self._nursery: trio.Nursery | None = None
         self._waiting: deque[Event] = deque()
         self._told_next = 0
@@ -161,6 +157,7 @@ class Node:
         self.transport.set_knock_handler(self._knocked)
         async with self.transport.running(), trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._verifier.start(nursery)
             self._set_addresses(self.transport.addresses())
             nursery.start_soon(self._pump)
             nursery.start_soon(self._tick)
@@ -251,7 +248,7 @@ class Node:
                         if not transport.send(peer, frame):
                             break
                 case Verify():
-                    self._verify(effect)
+                    self._verifier.judge(effect)
                 case Publish(data=data):
                     transport.publish(data)
                 case HangUp(peer=peer, why=why, blame=blame):
@@ -273,24 +270,6 @@ class Node:
     def _stir(self) -> None:
         self._stirred.set()
         self._stirred = trio.Event()
-
-    def _verify(self, effect: Verify) -> None:
-        if len(effect.checks) <= INLINE_CHECKS_MAX or self._nursery is None:
-            self.feed(Verified(effect.job, _judge(effect.checks)))
-        else:
-            self._nursery.start_soon(self._verify_off_loop, effect)
-
-    async def _verify_off_loop(self, effect: Verify) -> None:
-        half = len(effect.checks) // 2
-        halves: list[list[bool]] = [[], []]
-
-        async def judge(index: int, checks: list[Check]) -> None:
-            halves[index] = await trio.to_thread.run_sync(_judge, checks, limiter=self._threads)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(judge, 0, effect.checks[:half])
-            nursery.start_soon(judge, 1, effect.checks[half:])
-        self.feed(Verified(effect.job, halves[0] + halves[1]))
 
     # -- the disk ------------------------------------------------------------------------------------------------------
 
@@ -470,7 +449,7 @@ class Node:
         taken = Taken()
         try:
             with open_bundle(msgspec.structs.asdict(args)) as file:
-                for _ in taking(self.core, file, taken, now=now_ms(), judge=_judge):
+                for _ in taking(self.core, file, taken, now=now_ms(), judge=verdicts_of):
                     self.perform(self.core.effects())
                     # Peers are served meanwhile.
                     await trio.lowlevel.checkpoint()
@@ -496,10 +475,6 @@ _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]
     "unlock": service_keys.unlock,
     "lock": service_keys.lock,
 }
-
-
-def _judge(checks: Sequence[Check]) -> list[bool]:
-    return [is_valid(key, message, signature) for key, message, signature in checks]
 
 
 @asynccontextmanager
