@@ -13,6 +13,7 @@ Source: docs/spec/membership.md#devices
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,8 +61,8 @@ class OpenTicket:
 # -- on the machine that adds ------------------------------------------------------------------------------------------
 
 
-def place_of(core: NodeCore) -> Place:
-    """Where this ledger can be had: here."""
+def place_of(core: NodeCore, addresses: Sequence[str] | None = None) -> Place:
+    """Where this ledger can be had: at these addresses, or only here."""
     founding = core.intake.find(core.ledger.id)
     if founding is None or not core.ledger.head.height:
         raise NodeError("the ledger is not here yet", reason="not-a-member", exit_code=ExitCode.REFUSED)
@@ -69,7 +70,7 @@ def place_of(core: NodeCore) -> Place:
         ledger=core.ledger.id,
         charter=from_bytes(founding.body["charter"]).hash,
         anchor=(core.ledger.head.height, core.ledger.head.block_id),
-        addresses=tuple(core.sync.addresses),
+        addresses=tuple(core.sync.addresses if addresses is None else addresses),
     )
 
 

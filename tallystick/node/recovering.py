@@ -24,6 +24,7 @@ from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.node.enrolment import EnrolmentError, place_of
 from tallystick.node.errors import ExitCode, NodeError
+from tallystick.node.places import ticket_addresses
 from tallystick.protocol import codec
 from tallystick.protocol.devices import approvals_needed
 from tallystick.protocol.entry import Entry, encode_annex, make_entry, read_entry_untrusted, signed_message
@@ -53,7 +54,8 @@ def member_ticket(core: NodeCore, member: bytes) -> MemberTicket:
     """Where somebody who has lost everything finds this ledger. It holds no secret."""
     from tallystick.node.device_ticket import MemberTicket
 
-    return MemberTicket(place=place_of(core), member=member)
+    # Every partner's node answers who comes back; a device ticket is known to the one that made it alone.
+    return MemberTicket(place=place_of(core, ticket_addresses(core)), member=member)
 
 
 def member_ticket_json(core: NodeCore, view: View, partner: str) -> dict[str, Any]:

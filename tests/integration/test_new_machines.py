@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,3 +156,54 @@ def test_the_recovery_words_bring_a_membership_back(tmp_path: Path) -> None:
     finally:
         for each in (ana, bo, new):
             each.clear()
+
+
+def test_a_backup_that_is_put_back_is_mute_until_the_others_were_met(tmp_path: Path) -> None:
+    """Bo's disk is replaced by an old copy: nothing is signed; after a meeting it is as before."""
+    with computers(tmp_path, "Ana", "Bo") as (ana, bo):
+        gather([ana, bo])
+        bo.end()
+        (ledger,) = bo.home.ledgers()
+        database = bo.home.ledger_path(ledger) / "db"
+        shutil.copytree(database, tmp_path / "backup")
+        bo.start()
+        entry = bo.done("offer", "roast", "1")["entry"]
+        until(lambda: ana.has(entry), "Ana has it")
+        seal([ana, bo])
+        bo.end()
+        shutil.rmtree(database)
+        shutil.copytree(tmp_path / "backup", database)
+        refused = bo.tally("offer", "roast", "2")
+        assert (refused.code, refused.error["code"]) == (1, "mute")
+        assert bo.status()["mute"]
+        rows = {row["name"].split()[0]: row for row in json.loads(bo.tally("doctor").out)}
+        assert not rows["guard"]["ok"]
+        assert "tally seal --unmute" in rows["guard"]["fix"]
+        bo.start()
+        until(lambda: not bo.status()["mute"], "what was lost has come back")
+        assert bo.done("show", entry)["status"] == "sealed"
+        again = bo.tally("seal", "--unmute", "--yes")
+        assert (again.code, again.error["code"]) == (1, "not-mute")
+        bo.done("offer", "roast", "2")
+        until(lambda: ana.status()["pending"] == 1, "and Bo is heard again")
+        seal([ana, bo])
+
+
+def test_who_is_alone_must_say_that_the_loss_is_accepted(tmp_path: Path) -> None:
+    """There is nobody to meet: the node is mute until the person has said both."""
+    with computers(tmp_path, "Ana") as (ana,):
+        establish(ana)
+        (ledger,) = ana.home.ledgers()
+        database = ana.home.ledger_path(ledger) / "db"
+        shutil.copytree(database, tmp_path / "backup")
+        ana.done("offer", "roast", "1")
+        ana.done("offer", "roast", "2")
+        shutil.rmtree(database)
+        shutil.copytree(tmp_path / "backup", database)
+        assert ana.tally("seal", "--unmute").error["code"] == "not-a-terminal"
+        assert ana.tally("seal", "--unmute", "--yes").code == 5
+        assert ana.tally("offer", "roast", "3").error["code"] == "mute"
+        ana.done("seal", "--unmute", "--accept-loss", "--yes")
+        assert not ana.status()["mute"]
+        assert ana.done("offer", "roast", "3")["status"] == "sealed"
+        assert ana.done("verify")["ok"]
