@@ -22,9 +22,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 
 from tallystick.cli import app
 from tallystick.node import config, layout
+from tallystick.node.reads import POSTED, READ_ARGS
+from tallystick.node.service_args import OWN_ARGS
+from tallystick.node.writes import WRITES
 from tallystick.protocol import (
     charter,
     charter_fields,
@@ -452,6 +456,25 @@ def inner_records() -> str:
     return "\n".join(parts)
 
 
+def operations() -> str:
+    """What the local interface can be asked, with its arguments."""
+    lines = ["| operation | | arguments |", "|---|---|---|"]
+    for name, args in sorted(READ_ARGS.items()):
+        lines.append(f"| `{name}` | {'POST' if name in POSTED else 'GET'} | {_arguments(args)} |")
+    for name, (args, _) in sorted(WRITES.items()):
+        lines.append(f"| `{name}` | POST, signs | {_arguments(args)} |")
+    for name, args in sorted(OWN_ARGS.items()):
+        lines.append(f"| `{name}` | POST, the node | {_arguments(args)} |")
+    return "\n".join(lines)
+
+
+def _arguments(args: type[Any]) -> str:
+    """Names of the arguments; those that may be absent with a question mark."""
+    fields = msgspec.structs.fields(args)
+    shown = [f"{each.encode_name}{'' if each.required else '?'}" for each in fields if each.name != "dry_run"]
+    return ", ".join(shown)
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "state-keys": state_keys,
     "state-rows": state_rows,
@@ -462,6 +485,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "layout": layout_table,
     "settings": settings,
     "commands": commands,
+    "operations": operations,
 }
 
 
