@@ -12,6 +12,7 @@ from tallystick.cli.render_audit import audit
 from tallystick.cli.render_explain import explain
 from tallystick.cli.render_keys import devices, fork, recoveries
 from tallystick.cli.render_money import charter_diff, charter_simulate, market, settlement, statement
+from tallystick.cli.render_peers import peers
 from tallystick.cli.render_status import status
 from tallystick.cli.text import clean, clean_lines, day, due, short, signed, stamp, table, who
 
@@ -246,27 +247,6 @@ def blocks(answer: Rows, now_ms: int) -> str:
             for row in answer
         ),
         right="height entries round votes",
-    )
-
-
-def peers(answer: Rows, now_ms: int) -> str:
-    """Other nodes."""
-    if not answer:
-        return "no other node is known yet: `tally sync ADDRESS` meets one"
-    return table(
-        ("whose", "peer", "connected", "seen", "height", "address"),
-        (
-            (
-                "" if row["partner"] is None else row["name"] or short(row["partner"]),
-                short(row["peer"]),
-                "yes" if row["connected"] else "no",
-                stamp(row["seen"]) if row["seen"] else "",
-                row["height"],
-                row["address"],
-            )
-            for row in answer
-        ),
-        right="height",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tallystick.cli.text import clean, listed, plural, short, who
+from tallystick.cli.text import clean, listed, plural, short, span, who
 
 if TYPE_CHECKING:
     from tallystick.node.home import Home
@@ -24,6 +24,8 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
     lines.append("sealers: " + _names(answer["sealers"]) if answer.get("sealers") else "")
     lines += [clean(each) for each in answer.get("waits") or ()]
     lines.append(_node(answer))
+    if answer.get("catching_up"):
+        lines.append("catching up: " + progress(answer["catching_up"]))
     lines += [f"  reached at {clean(each)}" for each in answer.get("addresses") or ()]
     if answer.get("orphans"):
         lines.append(f"{plural(answer['orphans'], 'entry', 'entries')} here cannot be placed before others arrive")
@@ -34,6 +36,16 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
     if answer.get("fork"):
         lines.append(f"FORKED at #{answer['fork']}: nothing more is sealed here; `tally fork` shows both branches")
     return "\n".join(filter(None, lines))
+
+
+def progress(row: Mapping[str, Any]) -> str:
+    """How fetching blocks goes, in one line: `#120 of #5000, about 9700 entries to go, 800 a second, 12 s left`."""
+    parts = [f"#{row['height']} of #{row['target']}"]
+    if row.get("entries"):
+        parts.append(f"about {plural(row['entries'], 'entry', 'entries')} to go")
+    parts.append(f"{row['rate']} a second")
+    parts.append("nothing comes just now" if row.get("left_ms") is None else f"{span(row['left_ms'])} left")
+    return ", ".join(parts)
 
 
 def home_lines(home: Home) -> list[str]:

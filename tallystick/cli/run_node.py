@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tallystick.node.joining import Joining
     from tallystick.node.service import Node
     from tallystick.node.ticket import Ticket
+    from tallystick.node.view import CatchingUpFact
     from tallystick.protocol.entry import Entry
 
 T = TypeVar("T")
@@ -34,7 +36,9 @@ T = TypeVar("T")
 _TAKEN = "address already in use"
 
 
-def run(home: Home, prefix: str | None, options: Options, *, listen: Sequence[str], peers: Sequence[str]) -> int:
+def run(
+    home: Home, prefix: str | None, options: Options, *, listen: Sequence[str], peers: Sequence[str], mdns: bool
+) -> int:
     """Run the node until somebody stops it. Raises NodeError."""
     _log_to_stderr(options)
 
@@ -49,17 +53,22 @@ def run(home: Home, prefix: str | None, options: Options, *, listen: Sequence[st
         sys.stdout.flush()
 
     async def work() -> None:
-        await service.run_node(home, prefix, listen=listen or None, peers=peers, ready=ready)
+        await service.run_node(home, prefix, listen=listen or None, peers=peers, mdns=mdns, ready=ready)
 
     _in_loop(work)
     return 0
 
 
-def sync_once(home: Home, prefix: str | None, address: str | None) -> dict[str, Any]:
-    """Meet the others once, without a running node. Raises NodeError."""
+def sync_once(
+    home: Home, prefix: str | None, address: str | None, show: Callable[[dict[str, Any] | None], None]
+) -> dict[str, Any]:
+    """Meet the others once, without a running node; `show` hears how it goes. Raises NodeError."""
+
+    def told(fact: CatchingUpFact | None) -> None:
+        show(None if fact is None else asdict(fact))
 
     async def work() -> dict[str, Any]:
-        return await service.sync_once(home, prefix, address)
+        return await service.sync_once(home, prefix, address, told)
 
     return _in_loop(work)
 

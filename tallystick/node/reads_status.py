@@ -5,6 +5,7 @@ Source: docs/spec/cli.md#status, docs/spec/finality.md#words
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node import layout, status_words
@@ -64,6 +65,7 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
         "sealing": None if node is None else _sealing_row(view),
         "addresses": [] if node is None else list(node.addresses),
         "waits": waits,
+        "catching_up": None if node is None or node.catching_up is None else asdict(node.catching_up),
     }
 
 

@@ -9,16 +9,19 @@ from tallystick.cli.client import Client, wanted_ledger
 from tallystick.cli.command import argument, command, option
 from tallystick.cli.errors import CommandError, UsageError
 from tallystick.cli.reads import open_home
-from tallystick.node.errors import ExitCode
+from tallystick.node.errors import ExitCode, NodeError
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
+    from tallystick.cli.progress_line import ProgressLine
     from tallystick.node.home import Home
 
-_SYNC_S: Final = 90.0
+#: However much there is to be fetched; the node itself stops when nothing comes any more.
+_SYNC_S: Final = 86_400.0
+_LOOK_S: Final = 0.5
 
 
-def _node(options: Options, listen: tuple[str, ...], peer: tuple[str, ...]) -> int:
+def _node(options: Options, listen: tuple[str, ...], peer: tuple[str, ...], no_mdns: bool) -> int:
     home = open_home(options)
     prefix = wanted_ledger(home, options)
     home.choose_ledger(prefix)
@@ -26,7 +29,7 @@ def _node(options: Options, listen: tuple[str, ...], peer: tuple[str, ...]) -> i
         raise CommandError("node-running", exit_code=ExitCode.DAMAGED)
     from tallystick.cli.run_node import run
 
-    return run(home, prefix, options, listen=listen, peers=peer)
+    return run(home, prefix, options, listen=listen, peers=peer, mdns=not no_mdns)
 
 
 node: Final = command(
@@ -34,18 +37,22 @@ node: Final = command(
     "Run the node of this computer, until Ctrl-C.",
     option("--listen", multiple=True, metavar="ADDRESS", about="Listen there, such as /ip4/0.0.0.0/tcp/4001."),
     option("--peer", multiple=True, metavar="ADDRESS", about="Connect to this node too."),
+    option("--no-mdns", is_flag=True, about="Do not search the local network, and do not be found there."),
 )(_node)
 
 
 def _sync(options: Options, address: str | None) -> int:
     home = open_home(options)
     client = Client(home, options)
-    if client.has_node():
-        answer = client.ask_node("sync", {} if address is None else {"address": address}, wait_s=_SYNC_S)
-    else:
-        from tallystick.cli.run_node import sync_once
+    from tallystick.cli.progress_line import ProgressLine
 
-        answer = sync_once(home, wanted_ledger(home, options), address)
+    with ProgressLine(options) as line:
+        if client.has_node():
+            answer = _sync_of_node(home, options, {} if address is None else {"address": address}, line)
+        else:
+            from tallystick.cli.run_node import sync_once
+
+            answer = sync_once(home, wanted_ledger(home, options), address, line.show)
     if options.json:
         output.result_json(answer)
         return 0
@@ -56,6 +63,31 @@ def _sync(options: Options, address: str | None) -> int:
         f"height {answer['height']}, {answer['pending']} pending"
     )
     return 0
+
+
+def _sync_of_node(home: Home, options: Options, args: dict[str, Any], line: ProgressLine) -> Any:
+    """Let the running node do it, and look meanwhile how far it is. Raises NodeError."""
+    from threading import Thread
+
+    answers: list[Any] = []
+    errors: list[NodeError] = []
+
+    def ask() -> None:
+        try:
+            answers.append(Client(home, options).ask_node("sync", args, wait_s=_SYNC_S))
+        except NodeError as error:
+            errors.append(error)
+
+    # Ctrl-C ends the command at once; what the node does, it goes on doing.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    while asking.is_alive():
+        asking.join(_LOOK_S)
+        if asking.is_alive():
+            line.show(Client(home, options).read("status", {}).get("catching_up"))
+    if errors:
+        raise errors[0]
+    return answers[0]
 
 
 sync: Final = command(
