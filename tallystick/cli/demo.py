@@ -43,6 +43,8 @@ def run_demo(options: Options, *, keep: bool = False) -> int:
             facts["logs"] = stage.last_words()
     facts |= {"ok": not failure, "failure": failure or None, "seconds": round(time.monotonic() - began, 1)}
     facts["folder"] = str(folder) if keep else None
+    if keep:
+        (folder / "facts.json").write_text(output.to_json(facts) + "\n", encoding="utf-8")
     if options.json:
         output.result_json(facts)
     else:
@@ -84,6 +86,6 @@ def _say_how_it_ended(facts: dict[str, Any], *, keep: bool) -> None:
         for name, words in facts["logs"].items():
             output.always(f"\nthe last the node of {name} said:\n{words}")
     if keep:
-        output.result(f"The four homes are in {facts['folder']}; `tally --home {facts['folder']}/ana status`")
+        output.result(f"The homes, logs and facts.json are kept: tally --home {facts['folder']}/ana status")
     elif not facts["ok"]:
         output.always("\n`tally demo --keep` keeps the homes and the logs of the nodes")

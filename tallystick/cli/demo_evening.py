@@ -33,11 +33,11 @@ def evening(stage: Stage, facts: dict[str, Any]) -> None:
         "Nothing but the founding is sealed: whoever joined tonight has traded all the same.",
         "a block was sealed before its time",
     )
-    stage.seal(ana, everybody, "the evening so far, in one block")
+    stage.seal(ana, everybody, "all of it so far")
     _share(stage, everybody)
     stage.title("The chain: each step buys from the one before. Bo writes a chapter, Cy buys it.")
     deals.append(_sell(stage, bo, cy, "script"))
-    stage.seal(bo, everybody, "four seal now, three are enough")
+    stage.seal(bo, everybody, "now four seal")
     stage.expect(len(ana.status()["sealers"]) == 4, "", "not all four seal")
     deals.append(_rework(stage, cy, di))
     stage.seal(cy, everybody, "the drawings are Di's")
@@ -65,8 +65,8 @@ def _found(stage: Stage, ana: Partner) -> None:
         raise DemoError(f"the template does not say {old}")
     charter = stage.folder / "studio.toml"
     charter.write_text(text.replace(old, new), encoding="utf-8")
-    ana.line("tally charter template studio > studio.toml", "everything as it stands there, but for one line:")
-    stage.say(f"{old} becomes {new}: tonight a block comes when somebody asks for it")
+    ana.line("tally charter template studio > studio.toml", "as it stands, but for one line:")
+    stage.say(f"{old} becomes {new}: tonight a block comes when asked for")
     ana.tally("found", str(charter), show="found studio.toml", says="the ledger begins, sealed in #1")
     ana.start()
 
@@ -129,7 +129,7 @@ def _rework(stage: Stage, cy: Partner, di: Partner) -> str:
     deal = _agree(stage, cy, di, "draw")
     cy.tally("deliver", deal, "1", says="delivers the drawings")
     di.knows(deal, "delivered")
-    di.tally("return", deal, "--note", "page 3 is missing", says="sends them back for rework")
+    di.tally("return", deal, "--note", "no page 3", says="sends them back for rework")
     cy.knows(deal, "accepted")
     cy.tally("deliver", deal, "1", says="delivers them again, with page 3")
     di.knows(deal, "delivered")
@@ -142,7 +142,7 @@ def _train(stage: Stage, everybody: tuple[Partner, ...]) -> tuple[str, str]:
     ana, bo, cy, di = everybody
     stage.title("Di takes the train and works on without a network; the others go on.")
     di.stop("is stopped: no network here")
-    offer = di.tally("offer", "build", "1", "--to", "Ana", says="written offline: it is kept, and travels later")
+    offer = di.tally("offer", "build", "1", "--to", "Ana", says="written offline, travels later")
     bad = _agree(stage, bo, cy, "script")
     bo.tally("deliver", bad, "1", says="delivers it once more")
     cy.knows(bad, "delivered")
@@ -160,9 +160,9 @@ def _death(stage: Stage, everybody: tuple[Partner, ...], deal: str) -> str:
     di.tally("deliver", deal, "1", says="delivers the playable chapter")
     ana.knows(deal, "delivered")
     ana.tally("approve", deal, says="buys it from her own points")
-    bo.start("starts again, from what lay on its disk")
+    bo.start("starts again from its disk")
     bo.knows(deal, "approved")
-    stage.seal(ana, everybody, "nothing was lost, nothing said twice")
+    stage.seal(ana, everybody, "nothing lost")
     return deal
 
 

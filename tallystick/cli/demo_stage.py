@@ -15,7 +15,9 @@ from tallystick.cli.errors import CommandError
 WAIT_S: Final = 25.0
 _STEP_S: Final = 0.03
 #: Where the sentence begins that says what came of a command.
-_COMMAND_WIDTH: Final = 52
+_COMMAND_WIDTH: Final = 44
+_PROMPT_WIDTH: Final = 13
+_LINE_WIDTH: Final = 100
 
 
 class DemoError(Exception):
@@ -49,18 +51,19 @@ class Stage:
 
     def say(self, text: str) -> None:
         if not self._quiet:
-            output.result(f"{'':13}{text}".rstrip())
+            output.result(f"{'':{_PROMPT_WIDTH}}{text}".rstrip())
 
     def line(self, who: str, command: str, says: str) -> None:
         """What somebody typed, and what came of it."""
         if self._quiet:
             return
         prompt = f"{time.monotonic() - self._began:5.1f}s {who.lower():>4}{'$' if command else ':'} "
-        if len(command) > _COMMAND_WIDTH:
+        line = f"{prompt}{command:{_COMMAND_WIDTH if command else 0}} {says}".rstrip()
+        if len(command) > _COMMAND_WIDTH or len(line) > _LINE_WIDTH:
             output.result(f"{prompt}{command}")
             self.say(says)
         else:
-            output.result(f"{prompt}{command:{_COMMAND_WIDTH if command else 0}} {says}".rstrip())
+            output.result(line)
 
     # -- what must be so -----------------------------------------------------------------------------------------------
 
