@@ -293,7 +293,7 @@ class Trees(RuleBasedStateMachine):
         assert len(self.tree) == len(self.rows)
 
 
-Trees.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+Trees.TestCase.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
 TestTrees = Trees.TestCase
 
 
