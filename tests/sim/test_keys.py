@@ -5,84 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 from random import Random
-from typing import Any
 
 import pytest
 
 from tallystick.crypto.keys import SecretKey
-from tallystick.node import enrolment, knock, messages, recovering
-from tallystick.node.archive import Archive, JoinRow
-from tallystick.node.arriving import claim_here
-from tallystick.node.core import EVIDENCE, NodeCore
+from tallystick.node import enrolment, knock
+from tallystick.node.core import EVIDENCE
 from tallystick.node.desk import Desk
-from tallystick.node.device_ticket import MemberTicket
 from tallystick.node.errors import ExitCode, NodeError
-from tallystick.node.guard import MemoryGuard
-from tallystick.node.identity import Identity
-from tallystick.node.intake import STRANGERS_MAX
 from tallystick.node.muting import check_can_lose, check_can_unmute, check_is_whole
-from tallystick.node.store_memory import MemoryStore
 from tallystick.protocol.ballot import make_prevote
 from tallystick.protocol.block import read_certificate_untrusted
-from tallystick.protocol.devices import REQUESTS_MAX, WAIT_MS
-from tallystick.protocol.entry import Entry
 from tallystick.protocol.signed import KeySigner
-from tests.sim.cluster import Cluster, Machine
-from tests.sim.scenario import CHARTER
-
-DAY_MS = 86_400_000
+from tests.sim.cluster import Cluster
+from tests.sim.people import copy_of, hand, member, offer, partners, refused, settle, state_of, twin_of
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     with Cluster(1) as made:
         yield made
-
-
-def partners(cluster: Cluster, *names: str, seal: bool = True) -> None:
-    """The first founds; the others come in one after the other, and all seal."""
-    first, *others = names
-    cluster.found(CHARTER, first)
-    for name in others:
-        machine = cluster.join(name, first)
-        cluster.connect_all()
-        cluster.run(1000)
-        member = machine.acknowledged[0].hex()
-        for other in names[: names.index(name)]:
-            cluster.do(other, "admit", {"partner": member, "sealer": seal}) if seal or other == first else None
-            if not seal:
-                break
-        settle(cluster)
-        if seal:
-            cluster.do(name, "sealer", {"on": True})
-            settle(cluster)
-
-
-def settle(cluster: Cluster, within_ms: int = 120_000) -> None:
-    cluster.connect_all()
-    cluster.run_until(cluster.is_settled, within_ms, "all is sealed")
-
-
-def offer(cluster: Cluster, name: str, units: int = 1) -> str:
-    answer: dict[str, Any] = cluster.do(name, "offer", {"step": "bake", "units": units})
-    return str(answer["entry"])
-
-
-def member(cluster: Cluster, name: str) -> bytes:
-    machine = cluster.machines[name]
-    row = machine.live.ledger.view(cluster.clock(machine)).devices[machine.secret.public]
-    return row.member
-
-
-def state_of(cluster: Cluster, name: str, entry: str) -> dict[str, Any]:
-    row: dict[str, Any] = cluster.do(name, "show", {"id": entry})
-    return row
-
-
-def refused(cluster: Cluster, name: str, op: str, args: dict[str, Any]) -> NodeError:
-    with pytest.raises(NodeError) as caught:
-        cluster.do(name, op, args)
-    return caught.value
 
 
 # -- mute --------------------------------------------------------------------------------------------------------------
@@ -210,12 +152,12 @@ def test_a_copy_of_a_home_makes_both_mute(cluster: Cluster) -> None:
     """Two computers with one key: as soon as one hears what the other has signed, it signs nothing more."""
     partners(cluster, "ana", "bo")
     bo = cluster.machines["bo"]
-    copy = _copy_of(bo)
-    core = _boot(cluster, copy)
+    copy = copy_of(bo)
+    core = twin_of(cluster, copy)
     written = Desk(core).do("offer", {"step": "bake", "units": 3}, bo.secret, cluster.now)
     entry = core.intake.find(bytes.fromhex(written["entry"]))
     assert entry is not None
-    _hand(cluster, "bo", entry)
+    hand(cluster, "bo", entry)
     assert "copy" in bo.live.sealer.muted
     assert refused(cluster, "bo", "offer", {"step": "bake", "units": 2}).reason == "mute"
     cluster.switch_off(bo)
@@ -223,36 +165,6 @@ def test_a_copy_of_a_home_makes_both_mute(cluster: Cluster) -> None:
     assert "copy" in bo.live.sealer.muted, "a restart settles nothing"
     settled = cluster.do("bo", "status")
     assert "copy" in settled["mute_reason"]
-
-
-def _copy_of(machine: Machine) -> MemoryStore:
-    """The same data on another disk, guard and all."""
-    store = MemoryStore(guard=MemoryGuard(machine.store.guard.state))
-    store.restore(machine.store.image())
-    return store
-
-
-def _boot(cluster: Cluster, store: MemoryStore, name: str = "bo") -> NodeCore:
-    machine = cluster.machines[name]
-    archive = Archive(store)
-    ledger, loose = archive.load(cluster.ledger_id)
-    return NodeCore(
-        archive=archive,
-        ledger=ledger,
-        node_key=machine.node,
-        device=machine.secret.public,
-        now=cluster.now,
-        times=cluster.times,
-        loose=loose,
-    )
-
-
-def _hand(cluster: Cluster, name: str, *entries: Entry) -> None:
-    """Somebody hands entries to a node."""
-    core = cluster.machines[name].live
-    wires = [(entry.header, entry.signature, entry.annex) for entry in entries]
-    batch, _ = core.intake.open(wires, b"somebody", cluster.now, asked=True)
-    core.take(core.intake.close(batch, [True] * len(batch.entries), cluster.now), b"somebody")
 
 
 # -- evidence ----------------------------------------------------------------------------------------------------------
@@ -340,168 +252,6 @@ def test_tickets_that_wait_are_few(cluster: Cluster) -> None:
     assert caught.value.reason == "limit"
 
 
-# -- recovery ----------------------------------------------------------------------------------------------------------
-
-
-def _new_machine(cluster: Cluster, name: str) -> Machine:
-    """A laptop that fetches the ledger as a guest or a member: its store begun, not yet on."""
-    machine = cluster.machine(name)
-    archive = Archive(machine.store)
-    archive.begin(cluster.ledger_id, join=JoinRow(bytes(32), (1, bytes(32)), []))
-    return machine
-
-
-def test_words_let_a_stranger_fetch_the_ledger_and_claim(cluster: Cluster) -> None:
-    """A guest for an hour, by proof of the recovery key; the claim cuts off the machine that was lost."""
-    partners(cluster, "ana", "bo")
-    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
-    lost = offer(cluster, "bo")
-    settle(cluster)
-    new = _new_machine(cluster, "new")
-    assert not ana.live.is_member(new.key)
-    ask = recovering.ask_in(cluster.ledger_id, new.recovery, new.key)
-    assert knock.answer(ana.live, new.key, ask, cluster.now) is None, "a recovery key that nobody has named"
-    ask = recovering.ask_in(cluster.ledger_id, bo.recovery, new.key)
-    assert knock.answer(ana.live, bo.key, ask, cluster.now) is None, "somebody else's proof"
-    response = knock.answer(ana.live, new.key, ask, cluster.now)
-    assert response is not None
-    assert recovering.read_guest_untrusted(response) == ana.live.ledger.head.height
-    cluster.switch_off(bo)
-    cluster.boot(new, trusted=(ana.key,))
-    cluster.connect("ana", "new")
-    cluster.run_until(lambda: new.live.ledger.head == ana.live.ledger.head, 60_000, "the ledger comes")
-    entry = claim_here(new.live, bo.recovery, new.secret, new.node, None, cluster.now)
-    cluster.perform(new, new.live.effects())
-    cluster.run(1000)
-    assert ana.live.ledger.knows(entry.id)
-    assert new.live.member_of(new.key) == ana.live.member_of(bo.key)
-    # Bo's old node seals, and is gone: with two sealers nothing is final, but the claim already counts for the gate.
-    cluster.run(enrolment.TICKET_MS * 7)
-    assert ana.live.is_member(new.key)
-    row = ana.live.ledger.view(cluster.now).devices[new.secret.public]
-    assert (row.status, row.scope) == ("active", "all")
-    assert state_of(cluster, "new", lost)["status"] == "sealed"
-
-
-def test_a_claim_names_what_it_cuts_off(cluster: Cluster) -> None:
-    """A device that does not exist is refused, and so are words that belong to nobody."""
-    partners(cluster, "ana")
-    ana = cluster.machines["ana"]
-    new = SecretKey.from_seed(bytes([9]) * 32), SecretKey.from_seed(bytes([8]) * 32)
-    with pytest.raises(NodeError) as caught:
-        claim_here(ana.live, ana.recovery, *new, ["ffff"], cluster.now)
-    assert "0 of your devices" in caught.value.message
-    with pytest.raises(NodeError) as caught:
-        claim_here(ana.live, SecretKey.from_seed(bytes(32)), *new, None, cluster.now)
-    assert caught.value.reason == "other-words"
-
-
-def _request(cluster: Cluster, of: str, number: int = 0) -> tuple[Entry, SecretKey]:
-    """A request in the name of somebody whose machine is on, by one that nobody knows."""
-    host = cluster.machines["ana"]
-    key, node, recovery = (
-        SecretKey.from_seed(sha256(f"{use}/{number}".encode()).digest()) for use in ("device", "node", "recovery")
-    )
-    ticket = MemberTicket(place=enrolment.place_of(host.live), member=member(cluster, of))
-    identity = Identity(name="Lost", device=key.public, recovery=recovery.public, words_confirmed=True)
-    return recovering.request_entry(ticket, identity, key, node, cluster.now), node
-
-
-def _ask(cluster: Cluster, name: str, entry: Entry, node: SecretKey) -> dict[str, Any]:
-    core = cluster.machines[name].live
-    response = knock.answer(core, node.public, recovering.ask_recovery(entry), cluster.now)
-    assert response is not None
-    cluster.perform(cluster.machines[name], core.effects())
-    return recovering.read_request_untrusted(response)
-
-
-def test_partners_give_new_keys_to_who_has_lost_everything(cluster: Cluster) -> None:
-    """Two approve, thirty days pass, nobody objects: the new machine is Cy's, and the old one is not."""
-    partners(cluster, "ana", "bo", "cy", seal=False)
-    cy = cluster.machines["cy"]
-    entry, node = _request(cluster, "cy")
-    cluster.switch_off(cy)
-    answer = _ask(cluster, "ana", entry, node)
-    assert (answer["state"], answer["approvals"], answer["needed"]) == ("waits", 0, 2)
-    cluster.run(1000)
-    assert [row["what"] for row in cluster.do("bo", "inbox")] == ["recover"]
-    cluster.do("bo", "recover_approve", {"request": entry.id.hex()[:8]})
-    cluster.run(1000)
-    cluster.do("ana", "recover_approve", {"request": "cy"})
-    cluster.run(5000)
-    answer = _ask(cluster, "ana", entry, node)
-    assert answer["approvals"] == 2
-    assert answer["ready"] is not None
-    rows = cluster.do("bo", "recoveries")
-    assert [(row["name"], len(row["approved"]), row["vetoed"]) for row in rows] == [("cy", 2, False)]
-    _skip(cluster, WAIT_MS + DAY_MS)
-    answer = _ask(cluster, "ana", entry, node)
-    assert answer["state"] == "recovered"
-    assert cluster.machines["ana"].live.is_member(node.public)
-    assert not cluster.machines["ana"].live.is_member(cy.key)
-
-
-def test_an_old_device_stops_a_request_and_a_vote_overrules_it(cluster: Cluster) -> None:
-    """Cy's laptop was stolen and not lost: the thief's veto is overruled by the others."""
-    partners(cluster, "ana", "bo", "cy", seal=False)
-    _skip(cluster, 40 * DAY_MS)
-    entry, node = _request(cluster, "cy")
-    _ask(cluster, "ana", entry, node)
-    cluster.run(1000)
-    for name in ("ana", "bo"):
-        cluster.do(name, "recover_approve", {"request": "cy"})
-        cluster.run(1000)
-    offer(cluster, "cy")
-    settle(cluster)
-    assert _ask(cluster, "ana", entry, node)["vetoed"]
-    cluster.switch_off(cluster.machines["cy"])
-    _skip(cluster, WAIT_MS + DAY_MS)
-    assert _ask(cluster, "ana", entry, node)["state"] == "waits"
-    proposal = cluster.do("ana", "propose", {"type": "recover", "entry": entry.id.hex()})["entry"]
-    cluster.run(5000)
-    for name in ("ana", "bo"):
-        cluster.do(name, "vote", {"proposal": proposal, "choice": "yes"})
-        cluster.run(5000)
-    _skip(cluster, 20 * DAY_MS)
-    assert _ask(cluster, "ana", entry, node)["state"] == "recovered"
-
-
-def _skip(cluster: Cluster, ms: int) -> None:
-    """Long time passes while all machines rest; then something is written, and sealed."""
-    on = [row for row in cluster.machines.values() if row.core is not None]
-    for machine in on:
-        cluster.switch_off(machine)
-    cluster.run(ms)
-    for machine in on:
-        cluster.boot(machine)
-    cluster.connect_all()
-    cluster.run(1000)
-    # Whoever seals alone confirms the date after so long a rest.
-    on[0].live.sealer.hurry(cluster.clock(on[0]))
-    offer(cluster, "ana")
-    cluster.run(30_000)
-
-
-def test_requests_of_strangers_are_bounded(cluster: Cluster) -> None:
-    """Anybody can make keys without end, and ask in a member's name with each: a node takes a few."""
-    partners(cluster, "ana", "bo", "cy", seal=False)
-    answers = []
-    for number in range(REQUESTS_MAX + 3):
-        entry, node = _request(cluster, "cy", number)
-        response = knock.answer(cluster.machines["ana"].live, node.public, recovering.ask_recovery(entry), cluster.now)
-        assert response is not None
-        answers.append(response)
-    with pytest.raises(NodeError) as caught:
-        recovering.read_request_untrusted(answers[-1])
-    assert caught.value.reason == "limit"
-    bo = cluster.machines["bo"].live
-    many = [_request(cluster, name, 100 + number)[0] for number in range(20) for name in ("ana", "cy")]
-    _hand(cluster, "bo", *many)
-    kept = [row.entry for row in bo.ledger.pool.entries.values() if row.entry.kind == "recover.request"]
-    assert len(kept) <= 2 * REQUESTS_MAX
-    assert len(kept) <= STRANGERS_MAX
-
-
 # -- the words of an entry ---------------------------------------------------------------------------------------------
 
 
@@ -533,7 +283,7 @@ def test_erased_words_are_gone_from_every_node(cluster: Cluster) -> None:
     entry = core.intake.find(bytes.fromhex(said))
     assert entry is not None
     assert entry.annex is None
-    _hand(cluster, "ana", entry)
+    hand(cluster, "ana", entry)
     assert core.archive.store.get(b"A" + bytes.fromhex(said)) is None
 
 
@@ -543,114 +293,6 @@ def test_words_that_are_needed_are_not_erased(cluster: Cluster) -> None:
     said = cluster.do("ana", "offer", {"step": "bake", "units": 1, "note": "as agreed"})["entry"]
     settle(cluster)
     assert refused(cluster, "ana", "erase", {"entry": said}).reason == "still-needed"
-
-
-# -- forks -------------------------------------------------------------------------------------------------------------
-
-
-class Torn(Cluster):
-    """A cluster in which two blocks of one height are what is looked at, and no failure."""
-
-    def _look(self, machine: Machine) -> None:
-        assert machine.core is not None
-
-
-def test_two_blocks_of_one_height_are_an_alarm_with_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ana seals alone, on two computers: whoever sees both blocks keeps both, seals nothing more, and names the key."""
-    with Torn(3) as cluster:
-        partners(cluster, "ana", "bo", seal=False)
-        ana, bo = cluster.machines["ana"], cluster.machines["bo"]
-        copy = _copy_of(ana)
-        height = ana.live.ledger.head.height + 1
-        here = offer(cluster, "ana", 1)
-        settle(cluster)
-        twin = _boot(cluster, copy, "ana")
-        Desk(twin).do("offer", {"step": "bake", "units": 2}, ana.secret, cluster.now)
-        Desk(twin).do("offer", {"step": "bake", "units": 3}, ana.secret, cluster.now)
-        twin.sealer.alone(cluster.now, at_once=True)
-        offer(cluster, "bo", 4)
-        settle(cluster)
-        assert twin.ledger.head.height >= height
-        told: list[str] = []
-        bo.live.on_alarm = lambda: told.append(bo.live.alarm)
-        row = copy_block(twin, height)
-        assert bo.live.take_block(row)
-        assert bo.live.alarm
-        assert told == [bo.live.alarm]
-        before = bo.live.ledger.head.height
-        answer = cluster.do("bo", "fork")
-        assert answer["forked"]
-        assert answer["height"] == height
-        assert answer["ours"]["block"] != answer["theirs"]["block"]
-        assert [each["entry"] for each in answer["only_ours"]] == [here]
-        assert len(answer["only_theirs"]) >= 1
-        assert [(each["name"], each["proof"]) for each in answer["culprits"]] == [("ana", "e1")]
-        assert cluster.do("bo", "status")["fork"] == height
-        # Ana hears of it from Bo, and stops as well; entries may still be written, and carry the proof.
-        cluster.run(10_000)
-        assert ana.live.alarm
-        entry = offer(cluster, "bo", 5)
-        cluster.run(60_000)
-        assert bo.live.ledger.head.height == before
-        assert state_of(cluster, "ana", entry)["status"] == "pending"
-        assert any(row.entry.kind == "evidence" for row in bo.live.ledger.pool.entries.values())
-        cluster.switch_off(bo)
-        cluster.boot(bo)
-        assert bo.live.alarm, "a restart settles nothing"
-
-
-def copy_block(core: NodeCore, height: int) -> messages.Block:
-    row = core.archive.block(height)
-    assert row is not None
-    return messages.Block(row.header, row.certificate, row.readys, row.entry_ids)
-
-
-def test_branches_are_followed_down_to_where_they_part() -> None:
-    """The other node is several blocks further on its branch: block by block it is asked for lower ones."""
-    with Torn(4) as cluster:
-        partners(cluster, "ana", "bo", "cy", seal=False)
-        ana, bo = cluster.machines["ana"], cluster.machines["bo"]
-        copy = _copy_of(ana)
-        for name in ("bo", "cy"):
-            cluster.disconnect("ana", name)
-        cluster.switch_off(cluster.machines["cy"])
-        parted = ana.live.ledger.head.height + 1
-        for units in (1, 2):
-            offer(cluster, "ana", units)
-            cluster.run(5000)
-        cluster.connect("ana", "bo")
-        cluster.run(5000)
-        cluster.disconnect("ana", "bo")
-        assert bo.live.ledger.head.height == parted + 1
-        # The computer is exchanged for its twin, which has gone its own way.
-        cluster.switch_off(ana)
-        ana.store = copy
-        cluster.boot(ana)
-        for units in (3, 4, 5, 6):
-            offer(cluster, "ana", units)
-            cluster.run(5000)
-        assert ana.live.ledger.head.height > bo.live.ledger.head.height
-        cluster.connect("ana", "bo")
-        cluster.run_until(lambda: bool(bo.live.alarm and ana.live.alarm), 60_000, "both see the fork")
-        assert cluster.do("bo", "fork")["height"] == parted
-        assert cluster.do("ana", "fork")["height"] == parted
-
-
-def test_a_block_without_votes_is_no_fork() -> None:
-    """Anybody can write a block; only the votes in it count."""
-    with Torn(5) as cluster:
-        partners(cluster, "ana", "bo", seal=False)
-        bo = cluster.machines["bo"]
-        height = bo.live.ledger.head.height
-        row = bo.live.archive.block(height)
-        assert row is not None
-        header = bytearray(row.header)
-        header[-1] ^= 1
-        forged = messages.Block(bytes(header), row.certificate, row.readys, row.entry_ids)
-        with pytest.raises(Exception):  # noqa: B017, PT011
-            bo.live.take_block(forged)
-        assert not bo.live.alarm
-        assert not cluster.do("bo", "fork")["forked"]
 
 
 def test_luck_decides_nothing_here() -> None:

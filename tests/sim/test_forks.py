@@ -1,0 +1,116 @@
+"""Two sealed blocks of one height: found however they meet, proven, kept, and never resolved by a machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tallystick.node import messages
+from tallystick.node.core import NodeCore
+from tallystick.node.desk import Desk
+from tests.sim.cluster import Cluster, Machine
+from tests.sim.people import copy_of, offer, partners, settle, state_of, twin_of
+
+
+class Torn(Cluster):
+    """A cluster in which two blocks of one height are what is looked at, and no failure."""
+
+    def _look(self, machine: Machine) -> None:
+        assert machine.core is not None
+
+
+def test_two_blocks_of_one_height_are_an_alarm_with_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ana seals alone, on two computers: whoever sees both blocks keeps both, seals nothing more, and names the key."""
+    with Torn(3) as cluster:
+        partners(cluster, "ana", "bo", seal=False)
+        ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+        copy = copy_of(ana)
+        height = ana.live.ledger.head.height + 1
+        here = offer(cluster, "ana", 1)
+        settle(cluster)
+        twin = twin_of(cluster, copy, "ana")
+        Desk(twin).do("offer", {"step": "bake", "units": 2}, ana.secret, cluster.now)
+        Desk(twin).do("offer", {"step": "bake", "units": 3}, ana.secret, cluster.now)
+        twin.sealer.alone(cluster.now, at_once=True)
+        offer(cluster, "bo", 4)
+        settle(cluster)
+        assert twin.ledger.head.height >= height
+        told: list[str] = []
+        bo.live.on_alarm = lambda: told.append(bo.live.alarm)
+        row = copy_block(twin, height)
+        assert bo.live.take_block(row)
+        assert bo.live.alarm
+        assert told == [bo.live.alarm]
+        before = bo.live.ledger.head.height
+        answer = cluster.do("bo", "fork")
+        assert answer["forked"]
+        assert answer["height"] == height
+        assert answer["ours"]["block"] != answer["theirs"]["block"]
+        assert [each["entry"] for each in answer["only_ours"]] == [here]
+        assert len(answer["only_theirs"]) >= 1
+        assert [(each["name"], each["proof"]) for each in answer["culprits"]] == [("ana", "e1")]
+        assert cluster.do("bo", "status")["fork"] == height
+        # Ana hears of it from Bo, and stops as well; entries may still be written, and carry the proof.
+        cluster.run(10_000)
+        assert ana.live.alarm
+        entry = offer(cluster, "bo", 5)
+        cluster.run(60_000)
+        assert bo.live.ledger.head.height == before
+        assert state_of(cluster, "ana", entry)["status"] == "pending"
+        assert any(row.entry.kind == "evidence" for row in bo.live.ledger.pool.entries.values())
+        cluster.switch_off(bo)
+        cluster.boot(bo)
+        assert bo.live.alarm, "a restart settles nothing"
+
+
+def copy_block(core: NodeCore, height: int) -> messages.Block:
+    row = core.archive.block(height)
+    assert row is not None
+    return messages.Block(row.header, row.certificate, row.readys, row.entry_ids)
+
+
+def test_branches_are_followed_down_to_where_they_part() -> None:
+    """The other node is several blocks further on its branch: block by block it is asked for lower ones."""
+    with Torn(4) as cluster:
+        partners(cluster, "ana", "bo", "cy", seal=False)
+        ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+        copy = copy_of(ana)
+        for name in ("bo", "cy"):
+            cluster.disconnect("ana", name)
+        cluster.switch_off(cluster.machines["cy"])
+        parted = ana.live.ledger.head.height + 1
+        for units in (1, 2):
+            offer(cluster, "ana", units)
+            cluster.run(5000)
+        cluster.connect("ana", "bo")
+        cluster.run(5000)
+        cluster.disconnect("ana", "bo")
+        assert bo.live.ledger.head.height == parted + 1
+        # The computer is exchanged for its twin, which has gone its own way.
+        cluster.switch_off(ana)
+        ana.store = copy
+        cluster.boot(ana)
+        for units in (3, 4, 5, 6):
+            offer(cluster, "ana", units)
+            cluster.run(5000)
+        assert ana.live.ledger.head.height > bo.live.ledger.head.height
+        cluster.connect("ana", "bo")
+        cluster.run_until(lambda: bool(bo.live.alarm and ana.live.alarm), 60_000, "both see the fork")
+        assert cluster.do("bo", "fork")["height"] == parted
+        assert cluster.do("ana", "fork")["height"] == parted
+
+
+def test_a_block_without_votes_is_no_fork() -> None:
+    """Anybody can write a block; only the votes in it count."""
+    with Torn(5) as cluster:
+        partners(cluster, "ana", "bo", seal=False)
+        bo = cluster.machines["bo"]
+        height = bo.live.ledger.head.height
+        row = bo.live.archive.block(height)
+        assert row is not None
+        header = bytearray(row.header)
+        header[-1] ^= 1
+        forged = messages.Block(bytes(header), row.certificate, row.readys, row.entry_ids)
+        with pytest.raises(Exception):  # noqa: B017, PT011
+            bo.live.take_block(forged)
+        assert not bo.live.alarm
+        assert not cluster.do("bo", "fork")["forked"]
