@@ -3,7 +3,7 @@
 PYTHON_BIN := .venv/bin/python
 PYTEST := $(PYTHON_BIN) -m pytest
 
-.PHONY: help setup run demo lint style types layers format test sim bench clean
+.PHONY: help setup run demo lint style types layers format test sim nat bench clean
 
 help:
 	@echo "make demo    see it work: several nodes on this machine, a few minutes of a venture's life"
@@ -11,6 +11,7 @@ help:
 	@echo "make lint    style, types and layers only"
 	@echo "make format  bring the code into its form"
 	@echo "make sim     the simulated networks only"
+	@echo "make nat     two nodes behind routers, in network namespaces; needs root, Linux, ip and iptables"
 	@echo "make bench   measure this machine"
 	@echo "make setup   make .venv, for working on Tallystick"
 	@echo "make run     make .venv, only to run a node: then .venv/bin/tally"
@@ -47,6 +48,10 @@ test: lint
 
 sim: setup
 	$(PYTEST) -q tests/sim
+
+# Not part of `test`: without namespaces it fails, and says what is missing.
+nat: setup
+	$(PYTEST) -q tests/nat
 
 bench: setup
 	@set -e; for each in benchmarks/bench_*.py; do $(PYTHON_BIN) "$$each"; done

@@ -191,12 +191,16 @@ class Computer:
 
     # -- the node ------------------------------------------------------------------------------------------------------
 
+    def program(self) -> list[str]:
+        """How `tally` is started as a node here."""
+        return [sys.executable, "-m", "tallystick"]
+
     def launch(self, *args: str) -> None:
         """Start the node, without waiting for it."""
         assert self.process is None or self.process.poll() is not None
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tallystick", "--home", str(self.path), "--json", "node", *args],
+                [*self.program(), "--home", str(self.path), "--json", "node", *args],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
