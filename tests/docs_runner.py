@@ -4,7 +4,7 @@
     ```console                    `$ command`, then what it says, on both streams
 
 All sessions of a document are one: a fresh folder, one environment, the real command line. A command that ends in `&`
-goes on in the background, and stays until the end.
+goes on in the background, and stays until `kill %1` or the end.
 
 Ids, tickets and words differ from run to run. The first time one stands in what is expected it takes the place of what
 was really said, and means that from then on, in commands too. Times and sizes match any other; `...` matches the rest
@@ -119,6 +119,8 @@ class Session:
                     self.environment[name] = value.strip('"').replace("$PWD", str(self.folder))
                 elif step.command.endswith("&"):
                     self._start(step)
+                elif step.command.startswith("kill %"):
+                    _stop(self.background[int(step.command.removeprefix("kill %")) - 1])
                 else:
                     self._do(step)
         finally:
@@ -128,11 +130,7 @@ class Session:
     def close(self) -> None:
         """Stop what was left running in the background, politely."""
         for process in self.background:
-            process.send_signal(signal.SIGTERM)
-        for process in self.background:
-            process.wait(WAIT_S)
-            if process.stdout is not None:
-                process.stdout.close()
+            _stop(process)
         self.background.clear()
 
     def _line(self, command: str) -> str:
@@ -214,6 +212,14 @@ class Session:
                 names.append(name)
                 out += f"({_shape_of(name)})"
         return out + re.escape(line[at:])
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(WAIT_S)
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _shape_of(name: str) -> str:
