@@ -295,7 +295,8 @@ class Node:
     # -- peers ---------------------------------------------------------------------------------------------------------
 
     def _gate(self, peer: PeerKey) -> bool:
-        return not self.dialer.is_blamed(peer, now_ms()) and self.core.is_member(peer)
+        # While nothing can be stored nobody is met: the core would not hear of the connection, and miss it afterwards.
+        return self.read_only is None and not self.dialer.is_blamed(peer, now_ms()) and self.core.is_member(peer)
 
     async def _knocked(self, peer: PeerKey, request: bytes) -> bytes | None:
         if self.read_only is not None:
