@@ -149,7 +149,7 @@ def test_pages_have_one_sentence_a_line() -> None:
 def test_tables_are_those_of_the_code() -> None:
     """Where one is stale, `python -m tests.docs_tables` writes it anew."""
     stale = [path for path in DOCS.rglob("*.md") if docs_tables.renewed(text_of(path)) != text_of(path)]
-    assert stale == []
+    assert stale == [], "python -m tests.docs_tables writes them anew"
 
 
 def test_every_table_has_its_place_once() -> None:

@@ -1,6 +1,6 @@
 """What the node core wants done: the only way in which it touches the world besides its store.
 
-Source: docs/architecture (the node as a machine)
+Source: ARCHITECTURE.md
 """
 
 from __future__ import annotations
