@@ -63,7 +63,7 @@ def _rehearse(options: Options, file: str) -> int:
         return 0
     from tallystick.cli.render_rehearsal import rehearsal
 
-    output.result(rehearsal(played))
+    output.result(rehearsal(played, everything=options.verbose))
     return 0
 
 
