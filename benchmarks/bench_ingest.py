@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import trio
@@ -23,6 +24,7 @@ from benchmarks.ledgers import Writer, core_of
 from benchmarks.report import report
 from benchmarks.signatures import alone_per_s
 from tallystick.node import messages as m
+from tallystick.node.collector import collecting_rarely
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.effects import Pause, Resume, Verify
 from tallystick.node.store_leveldb import LevelStore
@@ -96,9 +98,7 @@ async def ingest(writer: Writer, before: Sequence[Entry], entries: Sequence[Entr
             loop.verifier.start(nursery)
             loop.feed(PeerUp(peer=peer, outbound=False, relayed=False, address=""))
             head = core.ledger.head
-            hello = m.Hello(
-                m.SYNC_VERSION, writer.ledger_id, head.height, head.block_id, bytes(32), writer.now, []
-            )
+            hello = m.Hello(m.SYNC_VERSION, writer.ledger_id, head.height, head.block_id, bytes(32), writer.now, [])
             loop.feed(Frame(peer=peer, data=m.encode_message(hello)))
             # As in an answer to what was asked for; entries that nobody asked for are taken in small numbers only.
             core.sync.sessions[peer].wanted[bytes(32)] = writer.now
@@ -117,10 +117,11 @@ def main(count: int, rounds: int) -> None:
     entries = list(writer.deals(count // 4))
     rates, alone = [], [alone_per_s(entries)]
     for _ in range(rounds):
-        rates.append(trio.run(ingest, writer, before, entries))
+        with collecting_rarely():
+            rates.append(trio.run(ingest, writer, before, entries))
         alone.append(alone_per_s(entries))
     # Each round is compared with what the machine could do just before and just after it.
-    ratios = [rate / max(pair) for rate, pair in zip(rates, zip(alone, alone[1:], strict=False), strict=True)]
+    ratios = [rate / max(pair) for rate, pair in zip(rates, pairwise(alone), strict=True)]
     ratio = statistics.median(ratios)
     report(
         "ingest",

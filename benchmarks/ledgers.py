@@ -5,9 +5,10 @@ The work is deals: each is an offer, an acceptance, a delivery and an approval, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 from tallystick.crypto.keys import SecretKey
@@ -17,6 +18,7 @@ from tallystick.node.core import NodeCore
 from tallystick.node.founding import founding_entry
 from tallystick.node.identity import Identity
 from tallystick.node.store import Store
+from tallystick.node.sync import entry_wire
 from tallystick.protocol import codec
 from tallystick.protocol.charter import read_charter
 from tallystick.protocol.deal_rules import terms_of
@@ -161,4 +163,28 @@ def core_of(writer: Writer, store: Store, author: int = 0) -> NodeCore:
     )
     if author == 0:
         core.sealer.alone(writer.now)
+    return core
+
+
+def fill(core: NodeCore, entries: Iterable[Entry], now: int, *, block: int = 1000) -> None:
+    """Take entries in as from a peer, with their signatures taken for granted, and seal them in blocks of this size."""
+    rest = iter(entries)
+    while part := list(islice(rest, block)):
+        batch, waiting = core.intake.open([entry_wire(entry) for entry in part], bytes(32), now, asked=True)
+        taken = core.intake.close(batch, [True] * len(batch.entries), now)
+        if waiting or len(taken.added) != len(part):
+            raise ValueError(f"{len(taken.added)} of {len(part)} entries were taken: {taken.refused[:1]}")
+        core.take(taken, None)
+        core.sealer.alone(now, at_once=True)
+        core.effects()
+
+
+def sealed(writer: Writer, store: Store, deals: int) -> NodeCore:
+    """A ledger of so many deals, all of them sealed."""
+    core = core_of(writer, store)
+    fill(core, writer.joins(), writer.now)
+    # The claimed times run ahead of the clock that seals: it is set to the end of all that will be written.
+    fill(core, writer.deals(deals), writer.now + 4 * deals)
+    if len(core.ledger.pool):
+        raise ValueError(f"{len(core.ledger.pool)} entries are not sealed: {core.sealer.muted}")
     return core

@@ -27,6 +27,7 @@ from tallystick.node import api, knock, service_keys
 from tallystick.node.archive import Archive
 from tallystick.node.bundle import Taken, taking
 from tallystick.node.bundle_file import open_bundle, write_bundle_file
+from tallystick.node.collector import collecting_rarely
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.dialer import Dialer
@@ -80,6 +81,8 @@ RESUME_EVERY_S: Final = 5.0
 TELL_MS: Final = 5_000
 #: A `sync` ends when nothing has come for so long.
 QUIET_S: Final = 0.4
+#: The first entry after a start waits so long for somebody who may know of later ones of this device.
+MEET_S: Final = 2.0
 SYNC_S: Final = 20.0
 
 
@@ -102,6 +105,9 @@ class Node:
         self.read_only: StoreError | None = None
         self.held: SecretKey | None = None
         """The signing key, while it is unlocked."""
+        self._started = now_ms()
+        self._has_met = False
+        """Whether somebody has had time to say what this database may not know, since the start."""
         self.held_until = 0
         self.held_idle_ms = 0
         self.dialer = Dialer(self.node_key.public, int.from_bytes(self.node_key.public[:8], "big"))
@@ -395,13 +401,26 @@ class Node:
             return desk.do(op, args, None, now, self.facts())
         if self.read_only is not None:
             raise self.read_only
+        await self._meet_first()
+        now = now_ms()
         try:
-            answer = desk.do(op, args, key or self.key_at_hand(now), now)
+            answer = Desk(self.core).do(op, args, key or self.key_at_hand(now), now)
             self.perform(self.core.effects())
         except StoreError as error:
             self.disk_failed(error)
             raise
         return answer
+
+    async def _meet_first(self) -> None:
+        """Before the first entry after a start, let somebody who is there say what this database may not know."""
+        left_s = MEET_S - (now_ms() - self._started) / 1000
+        if self._has_met or left_s <= 0:
+            return
+        with trio.move_on_after(left_s):
+            await self.until(lambda: bool(self._greeted()) or not self._may_meet())
+            if self._greeted():
+                await trio.sleep(QUIET_S)
+        self._has_met = True
 
     def key_at_hand(self, now: int) -> SecretKey | None:
         """The key, while it is unlocked. Asking for it prolongs that."""
@@ -510,8 +529,9 @@ async def open_node(
                 relays=config.relay,
             )
             node = Node(home, archive, transport, config)
-            async with node.running():
-                yield node
+            with collecting_rarely():
+                async with node.running():
+                    yield node
         finally:
             store.close()
     finally:

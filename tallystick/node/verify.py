@@ -20,6 +20,7 @@ import msgspec
 from tallystick.crypto.errors import TallystickError
 from tallystick.node import layout
 from tallystick.node.archive import Archive, BlockRow
+from tallystick.node.collector import collecting_rarely
 from tallystick.node.errors import StoreError
 from tallystick.node.intake import check_proofs
 from tallystick.node.store_memory import MemoryStore
@@ -49,7 +50,8 @@ def verify(archive: Archive, *, progress: Progress | None = None) -> dict[str, A
     """
     check = _Verification(archive.store)
     try:
-        check.run(progress)
+        with collecting_rarely():
+            check.run(progress)
     finally:
         check.signatures.close()
     return check.report()

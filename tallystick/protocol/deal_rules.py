@@ -194,17 +194,22 @@ def wait(act: Act, deal_id: bytes, deal: Deal, what: str, time: int, **fields: A
 
 
 def wait_for_delivery(act: Act, deal_id: bytes, deal: Deal, since: int) -> None:
-    """A deal without a delivery ends 30 days after its deadline, or after `since` where that is later."""
-    wait(act, deal_id, deal, "deal.undelivered", max(deal.deadline, since) + UNDELIVERED_MS)
+    """The tick that ends a deal without a delivery."""
+    wait(act, deal_id, deal, "deal.undelivered", undelivered_at(deal.deadline, since))
 
 
-def close(act: Act, deal_id: bytes, deal: Deal) -> None:
-    """The deal is over: it leaves the state for the archive, and its offer if nothing else keeps it."""
+def undelivered_at(deadline: int, since: int) -> int:
+    """When it ends: 30 days after its deadline, or after `since` where that is later."""
+    return max(deadline, since) + UNDELIVERED_MS
+
+
+def close(act: Act, deal_id: bytes, deal: Deal, **fields: Any) -> None:
+    """The deal is over: it leaves the state for the archive, some fields replaced; its offer if nothing keeps it."""
     state = act.state
     act.unschedule(deal.due)
     state.deals.delete(deal_id)
     state.draws.delete(deal_id)
-    state.closed.set(deal_id, changed(deal, due=None))
+    state.closed.set(deal_id, changed(deal, due=None, **fields))
     offer = state.offers.get(deal.offer)
     if offer is not None:
         put_offer(act, deal.offer, msgspec.structs.replace(offer, deals=offer.deals - 1))
@@ -288,13 +293,12 @@ def settle(act: Act, deal_id: bytes, deal: Deal) -> None:
     deal = pay_up_to(act, deal_id, deal, award, formula)
     held = max(0, full - deal.paid)
     rest = max(0, deal.gross - deal.paid - held)
-    deal = changed(deal, status="approved", held=held)
     if rest:
         deal = give_back(act, deal_id, deal, rest, f"{deal.gross} - {deal.paid} paid - {held} held = {rest}")
     if held:
-        wait(act, deal_id, deal, "deal.held", act.at + act.charter.dispute.window)
+        wait(act, deal_id, deal, "deal.held", act.at + act.charter.dispute.window, status="approved", held=held)
     else:
-        close(act, deal_id, deal)
+        close(act, deal_id, deal, status="approved", held=0)
 
 
 def pay_up_to(act: Act, deal_id: bytes, deal: Deal, award: int, formula: str) -> Deal:

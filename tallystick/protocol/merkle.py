@@ -17,6 +17,8 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Self
 
+import msgspec
+
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.protocol import codec
 from tallystick.protocol.errors import DecodeError, Reason
@@ -27,6 +29,8 @@ EMPTY_ROOT: Final = sha256(b"").digest()
 PATH_LENGTH_MAX: Final = 63
 #: So many rows that come and go at once are merged by sorting; one by one they would be moved too often.
 BULK_ROWS_MIN: Final = 64
+
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -261,7 +265,7 @@ class Absence(NamedTuple):
 
 def state_leaf(key: str, value: bytes) -> bytes:
     """Return encode([key, value]) for a value that is canonical bytes already."""
-    return b"\x92" + codec.encode(key) + value
+    return b"\x92" + _pack(key) + value
 
 
 def state_root(size: int, merkle_root: bytes) -> bytes:

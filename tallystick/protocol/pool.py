@@ -72,11 +72,9 @@ class Pool:
 
     def add(self, entry: Entry, body: Body) -> Pending:
         """Add an entry whose parents are all known."""
-        moment, level = self._place(entry)
-        pending = Pending(entry, body, moment, level)
         entry_id = entry.id
         entries, children, tips = self.entries, self._children, self.tips
-        entries[entry_id] = pending
+        pending = entries[entry_id] = Pending(entry, body, *self._place(entry))
         for parent in entry.parents:
             if parent in entries:
                 children[parent] = children.get(parent, 0) + 1

@@ -61,6 +61,7 @@ class Accept(Body, frozen=True, kw_only=True):
         taken = _fill_escrow(act, offer, rules, seller, buyer, gross, f"{offer.units} x {offer.terms.price} = {gross}")
         # The offer first: it has to know of the deal before anything can close the deal.
         act.state.offers.set(self.offer, msgspec.structs.replace(offer, copies=offer.copies - 1, deals=offer.deals + 1))
+        due = act.schedule(deal_rules.undelivered_at(offer.deadline, act.at), "deal.undelivered", act.cause)
         deal = Deal(
             offer=self.offer,
             seller=seller,
@@ -74,9 +75,9 @@ class Accept(Body, frozen=True, kw_only=True):
             period=rules.period if offer.terms.payer == "pool" else 0,
             status="accepted",
             taken=taken,
-            due=None,
+            due=due,
         )
-        deal_rules.wait_for_delivery(act, act.cause, deal, act.at)
+        act.state.deals.set(act.cause, deal)
 
     def _check_offer(self, act: Act, offer: OfferRow) -> None:
         """Raises EntryError: OFFER_TAKEN, OWN_OFFER, NOT_ADDRESSED, TOO_LATE, DEADLINE, tried in that order."""

@@ -104,7 +104,7 @@ def check_role(act: Act, step: Step, side: str, member: Member) -> None:
     Raises EntryError: ROLE.
     """
     roles = step.sellers if side == "sell" else step.buyers
-    if not has_role(act.charter, member, roles):
+    if roles and not has_role(act.charter, member, roles):
         raise EntryError(Reason.ROLE, f"step.{step.id}.{'sellers' if side == 'sell' else 'buyers'}")
 
 
