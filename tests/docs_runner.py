@@ -97,6 +97,8 @@ class Session:
         tools.mkdir()
         tally = tools / "tally"
         root = Path(__file__).resolve().parent.parent
+        # Whoever reads a guide stands in the repository.
+        (self.folder / "examples").symlink_to(root / "examples")
         tally.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tallystick "$@"\n', encoding="utf-8")
         tally.chmod(0o755)
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("TALLY_", "XDG_"))}
