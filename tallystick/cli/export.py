@@ -28,6 +28,8 @@ Answers = Mapping[str, Any]
 Files = dict[str, str]
 
 #: Digits after the point, by currency; all others have two (ISO 4217).
+#: ISO 4217 for "no currency".
+NO_CURRENCY: Final = 3 * "X"
 _DIGITS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split(), 0),
     **dict.fromkeys(("BHD IQD JOD KWD LYD OMR TND").split(), 3),
@@ -376,7 +378,7 @@ def _right_issuance(ledger: str, plan: str, today: str, row: Mapping[str, Any]) 
         "stock_plan_id": plan,
         "compensation_type": "CSAR",
         "quantity": str(row["points"]),
-        "base_price": {"amount": "0", "currency": "XXX"},
+        "base_price": {"amount": "0", "currency": NO_CURRENCY},
         "expiration_date": None,
         "termination_exercise_windows": [],
         "comments": [f"vested: {row['vested']}"],
