@@ -207,3 +207,25 @@ def test_who_is_alone_must_say_that_the_loss_is_accepted(tmp_path: Path) -> None
         assert not ana.status()["mute"]
         assert ana.done("offer", "roast", "3")["status"] == "sealed"
         assert ana.done("verify")["ok"]
+
+
+def test_a_copied_home_is_found_out_before_its_first_entry(tmp_path: Path) -> None:
+    """Bo's home runs on two computers: the second one meets somebody first, hears of the first, and stays mute."""
+    with computers(tmp_path, "Ana", "Bo") as (ana, bo):
+        gather([ana, bo])
+        bo.end()
+        copy = Computer(tmp_path, "Copy")
+        copy.words = bo.words
+        copy.passphrase.write_text(bo.words + "\n", encoding="utf-8")
+        shutil.copytree(bo.path, copy.path)
+        entry = bo.start().done("offer", "roast", "1")["entry"]
+        until(lambda: ana.has(entry), "Ana has it")
+        bo.end()
+        try:
+            copy.start()
+            said = copy.tally("offer", "roast", "9")
+            assert (said.code, said.error["code"]) == (1, "mute")
+            assert "copy of it runs" in copy.status()["mute_reason"]
+        finally:
+            copy.clear()
+        assert "fork" not in {row["reason"] for row in ana.done("log")}
