@@ -276,7 +276,9 @@ def ocf(answers: Answers) -> Files:
             [
                 *(_stock_issuance(points["ledger"], stock, today, *each) for each in shares),
                 *(
-                    _right_issuance(points["ledger"], plan, today, row)
+                    _right_issuance(
+                        points["ledger"], plan, today, row, _currency_of(answers["charter_show"]["document"])
+                    )
                     for row in points["rows"]
                     if row["points"] > 0 and row["partner"] in people
                 ),
@@ -366,7 +368,12 @@ def _stock_issuance(
     }
 
 
-def _right_issuance(ledger: str, plan: str, today: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def _currency_of(document: Mapping[str, Any]) -> str:
+    """The currency of a sale; three letters that stand for none where the charter has no money (ISO 4217)."""
+    return str(document.get("sale", {}).get("currency", "X" * 3))
+
+
+def _right_issuance(ledger: str, plan: str, today: str, row: Mapping[str, Any], currency: str) -> dict[str, Any]:
     return {
         "object_type": "TX_EQUITY_COMPENSATION_ISSUANCE",
         "id": _uuid(ledger, f"points-tx/{row['partner']}"),
