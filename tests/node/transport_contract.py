@@ -158,6 +158,21 @@ class TransportContract:
         assert await refused(ana.dial(f"{where}/p2p/{peer_id(bo.peer_key)}", DIAL_S)) == DialReason.CLOSED
 
     @in_trio
+    async def test_dials_ipv6(self, network: Network) -> None:
+        """An IPv6 address is listened on, told, dialled, and seen on the other side; the port is not IPv4's."""
+        ana = network.transport(ANA, listen=("/ip6/::1/tcp/0",))
+        bo = network.transport(BO, listen=("/ip6/::1/tcp/0",))
+        async with all_running(ana, bo):
+            assert [address.split("/")[:3] for address in bo.addresses()] == [["", "ip6", "::1"]]
+            await connect(ana, bo)
+            assert ana.send(bo.peer_key, b"six")
+            assert (await bo.events.receive()) == Frame(peer=ana.peer_key, data=b"six")
+            four = bo.addresses()[0].replace("/ip6/::1/", "/ip4/127.0.0.1/")
+            ana.disconnect(bo.peer_key)
+            await next_of(ana, PeerDown)
+            assert await refused(ana.dial(four, DIAL_S)) == DialReason.REFUSED
+
+    @in_trio
     async def test_no_gate_lets_nobody_in(self, network: Network) -> None:
         """Without a gate nobody may sync, in neither direction."""
         ana, bo = network.transport(ANA), network.transport(BO)
