@@ -1,8 +1,9 @@
 """Answers from a few rows of the store, for the two commands that people type most: `points` and `status`.
 
 Where nothing is pending and nothing is due, the sealed rows are the whole answer: neither the charter has to be
-compiled nor the kinds of entries loaded, which would take most of the time of such a command. Whoever asks gets None
-where that is not so, and goes the long way (`reads`). Both ways give the same answer; a test holds them together.
+compiled nor the kinds of entries loaded, which would take most of the time of such a command. For `points` it is also
+enough that what is pending was looked at before (`foresight`). Whoever asks gets None where that is not so, and goes
+the long way (`reads`). Both ways give the same answer; a test holds them together.
 
 Rows are read here as the plain arrays they are stored as, in the order of the fields in `records`.
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from tallystick.node import layout
+from tallystick.node.foresight import Foreseen, foreseen
 from tallystick.node.names import shown, stored_name
 from tallystick.node.status_words import ALONE, ASKED, away_words, fork_words
 from tallystick.protocol.quorum import quorum
@@ -34,16 +36,20 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
     if args or op not in ("points", "status") or store.get(layout.FORMAT_KEY) != bytes([layout.FORMAT]):
         return None
     ledger, head = store.get(layout.LEDGER_KEY), store.get(layout.HEAD_KEY)
-    if ledger is None or head is None or next(iter(store.iterate(prefix=layout.PENDING)), None) is not None:
+    if ledger is None or head is None:
         return None
     if op == "status" and (store.is_restored or store.get(layout.SEALING + b"fork") is not None):
         return None
-    if any(int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")):
+    is_more = next(iter(store.iterate(prefix=layout.PENDING)), None) is not None or any(
+        int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")
+    )
+    ahead = foreseen(store, now) if is_more and op == "points" else None
+    if is_more and ahead is None:
         return None
     height, block_id, time, state_root, _ = _read(head)
     answer = {"ledger": ledger.hex(), "height": height, "state_root": state_root.hex()}
     if op == "points":
-        return answer | _points(store, max(now, time))
+        return answer | _points(store, max(now, time), ahead)
     return answer | _status(store, now, device, block_id, time)
 
 
@@ -67,23 +73,31 @@ def _charter(store: Store) -> tuple[int, dict[str, Any]]:
 # -- points ------------------------------------------------------------------------------------------------------------
 
 
-def _points(store: Store, moment: int) -> dict[str, Any]:
+def _points(store: Store, moment: int, ahead: list[Foreseen] | None) -> dict[str, Any]:
+    """`ahead`: what pending entries make of the members; None where nothing is pending."""
     _, charter = _charter(store)
     accounts = {path[len(_POINT) :]: amount for path, (amount,) in _rows(store, _POINT)}
-    members = sorted((row[4], path[7:], row) for path, row in _rows(store, "member/"))
+    if ahead is None:
+        sealed = sorted((row[4], path[7:], row[0], row[1]) for path, row in _rows(store, "member/"))
+        members = [Foreseen(*row, accounts.get(f"partner/{row[1]}", 0)) for row in sealed]
+    else:
+        members = ahead
     rows = []
-    for joined, member, (standing, status, *_) in members:
+    for since, member, standing, status, after in members:
         balance = accounts.get(f"partner/{member}", 0)
-        if not balance and (standing == "observer" or status not in ("active", "departed")):
+        pending = after - balance
+        has_account = standing != "observer" and status in ("active", "departed")
+        if not (has_account or balance or pending):
             continue
         lots = _row(store, f"lots/{member}") if balance else ()
+        joined = _row(store, f"member/{member}")[4] if lots and ahead is not None else since
         rows.append(
             {
                 "partner": member,
                 "name": _name(store, bytes.fromhex(member)),
                 "points": balance,
                 "vested": sum(_vested(lot, moment, joined) for lot in lots),
-                "pending": 0,
+                "pending": pending,
             }
         )
     return {

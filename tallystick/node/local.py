@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node.archive import Archive
+from tallystick.node.foresight import foresee
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
@@ -59,7 +60,11 @@ class LocalLedger:
         from tallystick.node.reads import READS
 
         if op in READS:
-            return READS[op](self._view(now), dict(args))
+            view = self._view(now)
+            answer = READS[op](view, dict(args))
+            if op == "points":
+                foresee(self.archive.store, view.ledger, now)
+            return answer
         from tallystick.node.desk import Desk
 
         core = self.core()
@@ -76,6 +81,8 @@ class LocalLedger:
             return self._device_ticket(key, now)
         answer = desk.do(op, args, key, now)
         self.settle(now)
+        if len(core.ledger.pool):
+            foresee(self.archive.store, core.ledger, now)
         if isinstance(answer, dict) and answer.get("entry"):
             entry = core.intake.find(bytes.fromhex(answer["entry"]))
             if entry is not None:
