@@ -35,7 +35,7 @@ from tallystick.node.transport import (
     TransportEvent,
     Writable,
 )
-from tallystick.protocol.errors import BlockError, DecodeError
+from tallystick.protocol.errors import BlockError, DecodeError, Reason
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
@@ -353,6 +353,10 @@ class NodeCore:
         """Store and hand on what was added, and go on with what waited for it."""
         for entry, error in taken.refused:
             log.info("entry %s refused: %s", entry.id.hex()[:8], error)
+            session = None if peer is None else self.sync.sessions.get(peer)
+            if error.reason is Reason.OTHER_BRANCH and entry.seal is not None and session is not None:
+                # Anybody can write down an id; only the block itself, with its votes, is a fork.
+                self.watch.ask(session, entry.seal[0])
         if taken.added:
             self.archive.keep((pending.entry for pending in taken.added), sync=False)
             self._added(taken.added, peer)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("tallystick.node")
 
 _KEY: Final = b"fork"
+PARTED_NOWHERE: Final = 2**62
+"""The height at which a peer's branch is looked at, where there is no reason to look."""
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True):
@@ -109,7 +111,11 @@ class ForkWatch:
             if session is not None:
                 self.ask(session, height - 1)
             return
-        if height > head.height or block.id() == core.archive.block_id(height):
+        if height > head.height:
+            return
+        if block.id() == core.archive.block_id(height):
+            if session is not None:
+                session.parted = PARTED_NOWHERE
             return
         row = BlockRow(message.header, message.certificate, list(message.readys), list(message.entry_ids))
         proven = prove(core.archive, core.ledger.id, block, row)

@@ -7,6 +7,10 @@ import pytest
 from tallystick.node import messages
 from tallystick.node.core import NodeCore
 from tallystick.node.desk import Desk
+from tallystick.node.effects import Send
+from tallystick.node.forking import PARTED_NOWHERE
+from tallystick.node.intake import Taken
+from tallystick.protocol.errors import EntryError, Reason
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import copy_of, offer, partners, settle, state_of, twin_of
 
@@ -114,3 +118,36 @@ def test_a_block_without_votes_is_no_fork() -> None:
             bo.live.take_block(forged)
         assert not bo.live.alarm
         assert not cluster.do("bo", "fork")["forked"]
+
+
+def test_an_entry_that_cites_another_block_has_that_block_asked_for() -> None:
+    """The entry alone is no alarm, since anybody can write one: whoever has handed it on must show the block."""
+    with Torn(6) as cluster:
+        partners(cluster, "ana", "bo", seal=False)
+        ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+        twin = twin_of(cluster, copy_of(ana), "ana")
+        height = twin.ledger.head.height + 1
+        offer(cluster, "ana", 1)
+        settle(cluster)
+        for units in (2, 3):
+            Desk(twin).do("offer", {"step": "bake", "units": units}, ana.secret, cluster.now)
+            twin.sealer.alone(cluster.now, at_once=True)
+        cited = Desk(twin).do("offer", {"step": "bake", "units": 4}, ana.secret, cluster.now)["entry"]
+        entry = twin.intake.find(bytes.fromhex(cited))
+        assert entry is not None
+        assert entry.seal is not None
+        assert entry.seal[0] >= height
+        # Its chain is not known here, so the part of it that matters is judged by itself.
+        error = EntryError(Reason.OTHER_BRANCH, "it cites another block")
+        bo.live.take(Taken(refused=[(entry, error)]), ana.key)
+        frames = [effect for effect in bo.live.effects() if isinstance(effect, Send) and effect.peer == ana.key]
+        asked = [message for effect in frames for frame in effect.frames if (message := messages.Reader().read(frame))]
+        assert messages.GetBlocks(entry.seal[0], 1, False) in asked
+        assert not bo.live.alarm
+        # Ana's own node has no such block: what it shows is the one that is known.
+        session = bo.live.sync.sessions[ana.key]
+        row = bo.live.archive.block(height)
+        assert row is not None
+        bo.live.take_block(messages.Block(row.header, row.certificate, row.readys, row.entry_ids), session)
+        assert session.parted == PARTED_NOWHERE
+        assert not bo.live.alarm
