@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from tallystick.crypto.signatures import is_valid
 from tallystick.node import messages
 from tallystick.node.core import NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.effects import Send
+from tallystick.node.fork_report import write_report
 from tallystick.node.forking import PARTED_NOWHERE
+from tallystick.node.home import Home
 from tallystick.node.intake import Taken
-from tallystick.protocol.errors import EntryError, Reason
+from tallystick.protocol.errors import BlockError, DecodeError, EntryError, Reason
+from tallystick.protocol.evidence import read_evidence_untrusted
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import copy_of, offer, partners, settle, state_of, twin_of
 
@@ -22,7 +29,7 @@ class Torn(Cluster):
         assert machine.core is not None
 
 
-def test_two_blocks_of_one_height_are_an_alarm_with_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_blocks_of_one_height_are_an_alarm_with_the_proof(home: Path) -> None:
     """Ana seals alone, on two computers: whoever sees both blocks keeps both, seals nothing more, and names the key."""
     with Torn(3) as cluster:
         partners(cluster, "ana", "bo", seal=False)
@@ -53,6 +60,16 @@ def test_two_blocks_of_one_height_are_an_alarm_with_the_proof(monkeypatch: pytes
         assert len(answer["only_theirs"]) >= 1
         assert [(each["name"], each["proof"]) for each in answer["culprits"]] == [("ana", "e1")]
         assert cluster.do("bo", "status")["fork"] == height
+        # Whoever is shown the file can check the two signatures without this program.
+        place = Home.create(home / "tally")
+        for _ in range(2):
+            write_report(place, bo.live)
+        (file,) = place.path.glob("fork-*.json")
+        report = json.loads(file.read_bytes())
+        assert report["height"] == height
+        proof = read_evidence_untrusted(bytes.fromhex(report["evidence"][0]))
+        assert proof.accused == ana.key
+        assert all(is_valid(*check) for check in proof.checks())
         # Ana hears of it from Bo, and stops as well; entries may still be written, and carry the proof.
         cluster.run(10_000)
         assert ana.live.alarm
@@ -114,7 +131,7 @@ def test_a_block_without_votes_is_no_fork() -> None:
         header = bytearray(row.header)
         header[-1] ^= 1
         forged = messages.Block(bytes(header), row.certificate, row.readys, row.entry_ids)
-        with pytest.raises(Exception):  # noqa: B017, PT011
+        with pytest.raises((BlockError, DecodeError)):
             bo.live.take_block(forged)
         assert not bo.live.alarm
         assert not cluster.do("bo", "fork")["forked"]
