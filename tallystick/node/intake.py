@@ -130,6 +130,10 @@ class Intake:
                 raise BlameError(f"entry: {error}") from None
             if entry.id in flying or entry.id in pending:
                 continue
+            if entry.annex is None and entry.annex_hash is not None and not for_block:
+                # Words may be missing in a sealed block, never in what is still to be listed, cited and sealed: whoever
+                # has them will hand them over.
+                continue
             is_new = False
             away: list[bytes] = []
             for parent in entry.parents:

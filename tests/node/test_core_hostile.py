@@ -141,3 +141,18 @@ def test_a_flood_of_orphans_is_bounded(recorded: tuple[Cluster, list[bytes]]) ->
     assert 0 < ana.live.intake.orphan_count <= ORPHANS_MAX
     ana.live.handle(PeerDown(peer=bo.key, reason="gone"), cluster.clock(ana))
     assert ana.live.intake.orphan_count == 0
+
+
+def test_a_pending_entry_is_taken_with_its_words_only(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Whoever withholds the words of an entry does not get it listed; with them it is taken."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    cluster.disconnect("ana", "bo")
+    answer = cluster.do("bo", "offer", {"step": "bake", "units": 4, "note": "fresh"})
+    entry = bo.live.ledger.pool.entries[bytes.fromhex(answer["entry"])].entry
+    cluster.connect("ana", "bo")
+    now = cluster.clock(ana)
+    for annex, taken in ((None, False), (entry.annex, True)):
+        frame = m.encode_message(m.Entries([(entry.header, entry.signature, annex)]))
+        cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=frame), now))
+        assert (entry.id in ana.live.ledger.pool.entries) is taken
