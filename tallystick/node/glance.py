@@ -147,6 +147,7 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
         "read_only_reason": refusal,
         "mute_reason": None,
         "fork": None,
+        "catching_up": None,
         "time": time,
         "charter_version": version,
         "due": False,
