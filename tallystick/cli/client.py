@@ -184,7 +184,9 @@ def wanted_ledger(home: Home, options: Options) -> str | None:
 
     if prefix := options.ledger or os.environ.get("TALLY_LEDGER"):
         return prefix
-    if home.config_path.exists():
+    path = home.config_path
+    # Reading settings takes as long as answering, and hardly any name a ledger.
+    if path.exists() and b"ledger" in path.read_bytes():
         return home.read_config().ledger
     return None
 
