@@ -12,7 +12,7 @@ from tallystick.cli import output
 from tallystick.cli.demo_partner import Partner
 from tallystick.cli.errors import CommandError
 
-WAIT_S: Final = 25.0
+WAIT_S: Final = 40.0
 _STEP_S: Final = 0.03
 #: Where the sentence begins that says what came of a command.
 _COMMAND_WIDTH: Final = 44

@@ -300,10 +300,10 @@ def gather(everybody: Sequence[Computer], document: Mapping[str, Any] = CHARTER,
     for newcomer in others:
         newcomer.ready()
     for newcomer in others:
-        until(lambda newcomer=newcomer: first.member(newcomer.name), f"{newcomer.name} asks to be let in")  # type: ignore[misc]
+        until(lambda newcomer=newcomer: first.member(newcomer.name), f"{newcomer.name} asks to be let in")
         first.write("admit", partner=newcomer.name, sealer=sealing)
     for each in everybody:
-        until(lambda each=each: has_all(each, everybody), f"{each.name} sees everybody")  # type: ignore[misc]
+        until(lambda each=each: has_all(each, everybody), f"{each.name} sees everybody")
     seal(everybody)
     if sealing:
         for count, newcomer in enumerate(others, 1):

@@ -140,7 +140,7 @@ def test_node_on_a_full_disk_reads_waits_and_goes_on(tmp_path: Path, kind: str) 
         entry = ana.write("offer", step="roast", units=7)["entry"]
         until(lambda: ana.has(meanwhile), "Ana hears what Bo wrote meanwhile")
         for each in (*confirmed, entry):
-            until(lambda each=each: bo.has(each), f"{each[:8]} reaches Bo")  # type: ignore[misc]
+            until(lambda each=each: bo.has(each), f"{each[:8]} reaches Bo")
         seal([ana, bo])
         assert agree([ana, bo])["mute"] is False
         for each in (ana, bo):

@@ -24,7 +24,7 @@ from tallystick.node.errors import NodeError
 from tallystick.node.guard import FileGuard, GuardState
 from tests.integration.computers import Computer, agree, charter, computers, gather, until
 
-KILLS = 32
+KILLS = 30
 #: The moments of the kills; what the nodes are doing then is up to the machine.
 SEED = 20260301
 
@@ -167,10 +167,10 @@ def check_stores(everybody: list[Computer], confirmed: set[str]) -> None:
                 assert entry is not None
                 first = numbers.setdefault((entry.device, entry.seq), entry_id)
                 assert first == entry_id, f"two entries with the number {entry.seq}"
-            missing = [entry for entry in confirmed if bytes.fromhex(entry) not in ids]
+            missing = [each_id for each_id in confirmed if bytes.fromhex(each_id) not in ids]
             assert missing == [], f"{each.name} lacks {len(missing)} confirmed entries"
-            for entry in confirmed:
-                sealed = archive.sealed_row(bytes.fromhex(entry))
+            for each_id in confirmed:
+                sealed = archive.sealed_row(bytes.fromhex(each_id))
                 assert sealed is not None
                 assert sealed.reason == ""
             held.append(ids)

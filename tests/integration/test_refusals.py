@@ -171,7 +171,7 @@ def test_charter_with_five_errors_shows_all_five(tmp_path: Path) -> None:
     with computers(tmp_path, "Ana") as (ana,):
         rules = tmp_path / "wrong.toml"
         rules.write_text(WRONG)
-        for args in (["found", rules, "--yes"], ["charter", "check", rules]):
+        for args in (("found", rules, "--yes"), ("charter", "check", rules)):
             said = ana.tally(*args)
             assert said.code == 2, said
             # `check` is asked for the errors, and gives them as its result.
