@@ -513,7 +513,7 @@ async def open_node(
 
     self_test()
     config = home.read_config()
-    config = replace(config, listen=tuple(listen or config.listen), peers=(*config.peers, *peers))
+    config = replace(config, listen=config.listen if listen is None else tuple(listen), peers=(*config.peers, *peers))
     config = replace(config, mdns=config.mdns and mdns)
     lock = home.lock_run()
     try:
@@ -595,5 +595,6 @@ async def sync_once(
     told: Callable[[CatchingUpFact | None], None] | None = None,
 ) -> dict[str, Any]:
     """Without a running node: meet the others once, and return. Raises UnreachableError, HomeError, StoreError."""
-    async with open_node(home, prefix, listen=("/ip4/127.0.0.1/tcp/0",)) as node:
+    # It is gone before anybody could dial it, so it listens nowhere and tells no address.
+    async with open_node(home, prefix, listen=()) as node:
         return await node.sync(address, told)
