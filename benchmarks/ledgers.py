@@ -31,6 +31,7 @@ from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join, grant_message
 from tallystick.protocol.kinds.offer import Offer
+from tallystick.protocol.records_deal import Terms
 
 START_MS = 1_790_000_000_000
 CHARTER: dict[str, Any] = {
@@ -128,13 +129,17 @@ class Writer:
             yield join
             yield self.sign(founder, Admit(member=join.id, sealer=False))
 
+    def terms(self) -> Terms:
+        """The terms that an offer has to name."""
+        return terms_of(self.charter.steps["work"])
+
     def deals(self, count: int, *, held: bool = False) -> Iterator[Entry]:
         """So many deals between partners, four entries each.
 
         All that was agreed is delivered and approved, which closes the deal; or, `held`, it is approved at a grade
         below 100, and part of the price lies in escrow for as long as the seller may dispute that.
         """
-        terms = terms_of(self.charter.steps["work"])
+        terms = self.terms()
         people = len(self.authors)
         for number in range(count):
             seller, buyer = self.authors[number % people], self.authors[(number + 1) % people]
@@ -154,8 +159,9 @@ def core_of(writer: Writer, store: Store, author: int = 0) -> NodeCore:
     The entries that it is given are written by others, as far as it knows: its own device is none of the writer's.
     """
     archive = Archive(store)
-    archive.begin(writer.ledger_id)
-    archive.keep((writer.founding,), sync=True)
+    if archive.head() is None:
+        archive.begin(writer.ledger_id)
+        archive.keep((writer.founding,), sync=True)
     ledger, _ = archive.load(writer.ledger_id)
     who = writer.authors[author]
     core = NodeCore(
