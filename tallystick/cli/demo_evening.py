@@ -40,13 +40,13 @@ def evening(stage: Stage, facts: dict[str, Any]) -> None:
     stage.seal(bo, everybody, "now four seal")
     stage.expect(len(ana.status()["sealers"]) == 4, "", "not all four seal")
     deals.append(_rework(stage, cy, di))
-    stage.seal(cy, everybody, "the drawings are Di's")
+    stage.seal(cy, everybody, "Di has drawings")
     bad, build = _train(stage, everybody)
     deals.append(_death(stage, everybody, build))
     stage.title("A bad script finds no buyer; a finished chapter is bought by the studio.")
     cy.tally("reject", bad, "--reason", "not again", says="rejects it: no points move")
     deals.append(_sell(stage, ana, bo, "release"))
-    stage.seal(bo, everybody, "the last of this evening")
+    stage.seal(bo, everybody, "the last one")
     _check(stage, everybody, facts, approved=deals, rejected=bad)
     stage.title("Who has what, and why")
     ana.show("points")
@@ -69,17 +69,24 @@ def _found(stage: Stage, ana: Partner) -> None:
     stage.say(f"{old} becomes {new}: tonight a block comes when asked for")
     ana.tally("found", str(charter), show="found studio.toml", says="the ledger begins, sealed in #1")
     ana.start()
+    ana.unlock()
 
 
 def _gather(stage: Stage, ana: Partner, others: Sequence[Partner]) -> None:
     stage.title("She invites three others. They join, are admitted and trade before there is a block.")
     tickets = [ana.tally("invite", says=f"a ticket for {each.name}")["ticket"] for each in others]
-    for partner, ticket in zip(others, tickets, strict=True):
+
+    def join(partner: Partner, ticket: str) -> None:
         partner.tally("join", ticket, show=f"join {ticket[:12]}...", says="reads the charter and asks to be let in")
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(join, others, tickets))
     for partner in others:
         partner.launch()
     for partner in others:
         partner.wait_until_up()
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(lambda partner: partner.unlock(), others))
     partners = [ana]
     for newcomer in others:
         # Three should vouch, but never more than half of those who are there plus one: here one, then two.
@@ -119,7 +126,7 @@ def _share(stage: Stage, everybody: tuple[Partner, ...]) -> None:
         list(pool.map(vote, voters))
     for partner in voters:
         partner.line("tally vote ... yes", "to all three")
-    stage.seal(ana, everybody, "three of four are for it")
+    stage.seal(ana, everybody, "three for it")
     passed = [row["status"] for row in ana.read("proposals") if row["proposal"] in proposals]
     stage.expect(passed == ["passed"] * 3, "Bo is writer, Cy artist, Di coder.", f"the proposals are {passed}")
 

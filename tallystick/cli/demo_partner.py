@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli.client import Client
 from tallystick.cli.errors import CommandError
+from tallystick.cli.keys import drop_key
 from tallystick.cli.options import Options
 from tallystick.node.errors import NodeError
 from tallystick.node.home import Home
@@ -128,6 +129,14 @@ class Partner:
         if node is None or node.stdout is None or not node.stdout.readline():
             raise CommandError("node-gone", f"the node of {self.name} does not start: {self.log_tail()}")
         self.line("tally node &", f"{says} (process {node.pid})")
+
+    def unlock(self) -> None:
+        """Let the node sign for the evening: then no command has to work out the key from the passphrase."""
+        self.tally("unlock", "--for", "2h", says="the node may sign for this evening")
+
+    def lock(self) -> None:
+        """Take the key away again from where `unlock` left it for this session."""
+        drop_key(Home(self._path))
 
     def stop(self, says: str) -> None:
         """Stop the node as Ctrl-C does."""

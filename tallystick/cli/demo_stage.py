@@ -13,7 +13,7 @@ from tallystick.cli.demo_partner import Partner
 from tallystick.cli.errors import CommandError
 
 WAIT_S: Final = 40.0
-_STEP_S: Final = 0.03
+_STEP_S: Final = 0.05
 #: Where the sentence begins that says what came of a command.
 _COMMAND_WIDTH: Final = 44
 _PROMPT_WIDTH: Final = 13
@@ -118,11 +118,12 @@ class Stage:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Stop every node that still runs."""
+        """Stop every node that still runs; no key is left behind."""
         for partner in self._partners:
             partner.ask_to_stop()
         for partner in self._partners:
             partner.make_sure()
+            partner.lock()
 
     def last_words(self) -> dict[str, str]:
         """The end of each node's log."""

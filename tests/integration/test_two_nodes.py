@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.computers import Computer, agree, charter, command, computers, gather, join, seal, until
+from tests.integration.computers import LISTEN, Computer, agree, charter, command, computers, gather, join, seal, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -27,8 +27,10 @@ def test_two_partners_meet_trade_and_seal(tmp_path: Path) -> None:
     ana, bo = Computer(tmp_path, "Ana"), Computer(tmp_path, "Bo")
     try:
         for each in (ana, bo):
+            each.path.mkdir(mode=0o700)
+            # No key is left behind for a session that nobody has.
+            (each.path / "config.toml").write_text(f'listen = ["{LISTEN}"]\nmdns = false\nunlock = "0s"\n')
             each.done("init", "--name", each.name, "--words-file", tmp_path / f"{each.name}.words")
-            (each.path / "config.toml").write_text('listen = ["/ip4/127.0.0.1/tcp/0"]\nmdns = false\n')
         rules = tmp_path / "cafe.toml"
         text = command("charter", "template", "cafe").out
         rules.write_text(text.replace('probation    = "30d"', 'probation    = "0s"'))
