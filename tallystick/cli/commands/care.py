@@ -126,7 +126,7 @@ def _demo(options: Options, keep: bool) -> int:
 
 demo: Final = command(
     "demo",
-    "See it work: four partners with a node each on this machine, one evening of a venture's life.",
+    "See it work: four partners with a node each on this machine, one evening of a venture.",
     option("--keep", is_flag=True, about="Leave the homes and logs there, to look into."),
 )(_demo)
 
