@@ -95,8 +95,8 @@ class Docket:
                 added = self._take_vote(index, message, self._may_add(index, message), out)
             case Status():
                 return self._take_status(index, message)
-        if added:
-            # What is new here may be what those lack that stand still.
+        if added and not isinstance(message, Ready):
+            # What is new here may be what those lack that stand still. Of READYs a STATUS says who lacks which.
             self._still.clear()
         return added
 
@@ -291,7 +291,8 @@ class Docket:
             return []
         out: list[bytes] = []
         if status.round < 0:
-            out += [self.readys[other].wire() for other in sorted(self.readys) if other != index]
+            missing = [other for other in sorted(self.readys) if other != index and not status.prevotes >> other & 1]
+            out += [self.readys[other].wire() for other in missing]
         if self.round < 0:
             return out
         if status.round < self.round or status.step == STEP_PROPOSE:

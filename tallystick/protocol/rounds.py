@@ -392,7 +392,7 @@ class Rounds:
             height=self.setting.height,
             round_=self.round,
             step=self.step,
-            prevotes=_bitmap(self._docket.votes.prevoters(self.round)),
+            prevotes=_bitmap(self._docket.votes.prevoters(self.round) if self.round >= 0 else set(self._docket.readys)),
             precommits=_bitmap(self._docket.votes.precommitters(self.round)),
             now=self._now,
         )

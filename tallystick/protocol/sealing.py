@@ -3,7 +3,8 @@
     STATUS = [1, ledger, height, round, step, prevote bitmap, precommit bitmap, clock]
 
 A STATUS says where its sealer stands and that it is there. Bit i of a bitmap is set where it has a vote of sealer i in
-its round; the round is -1 while it waits for READYs. It is never stored or passed on later: its clock would lie.
+its round. While it waits for READYs the round is -1, and the first bitmap says whose it has. A STATUS is never stored
+or passed on later: its clock would lie.
 
 Source: docs/spec/finality.md#messages
 """
@@ -54,7 +55,7 @@ class Status(Signed):
     round: int
     step: int
     prevotes: int
-    """Bit i: it has a prevote of sealer i in this round."""
+    """Bit i: it has a prevote of sealer i in this round; before round 0, a READY of it."""
     precommits: int
     now: int
     """Its clock in ms."""

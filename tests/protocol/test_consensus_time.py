@@ -151,6 +151,19 @@ class TestStatus:
         assert isinstance(first, Status)
         assert (first.round, first.step, first.prevotes, first.precommits) == (0, STEP_PREVOTE, 0b1010, 0b0100)
 
+    def test_before_round_0_it_says_whose_readys_are_here(self) -> None:
+        """So that nobody is sent them again and again while a quorum is waited for, which may take days."""
+        bench = Bench(4)
+        machine = bench.machine(1)
+        give(machine, bench.ready(3))
+        (effect,) = machine.tick(START_MS)
+        assert isinstance(effect, Send)
+        status = read_sealing_untrusted(effect.message)
+        assert isinstance(status, Status)
+        assert (status.round, status.prevotes, status.precommits) == (-1, 0b1000, 0)
+        assert machine.answer(bench.status(0)) == [bench.ready(3).wire()]
+        assert machine.answer(bench.status(0, prevotes=0b1000)) == []
+
     def test_who_lacks_something_gets_it(self) -> None:
         """READYs before round 0, the proposal in step PROPOSE, the votes whose bits are missing."""
         bench, machine = opened(1)
@@ -162,6 +175,7 @@ class TestStatus:
             return [read_sealing_untrusted(wire).TYPE.value for wire in machine.answer(status)]
 
         assert answer() == ["ready"] * 3 + ["proposal"] + ["prevote"] * 2 + ["precommit"]
+        assert answer(prevotes=0b0110) == ["ready"] + ["proposal"] + ["prevote"] * 2 + ["precommit"]
         assert answer(round_=0) == ["proposal", "prevote", "prevote", "precommit"]
         assert answer(round_=0, step=1, prevotes=0b1000) == ["prevote", "precommit"]
         assert answer(round_=0, step=1, prevotes=0b1010, precommits=0b0100) == []
