@@ -27,7 +27,7 @@ from tallystick.protocol.duty import start_cycle
 from tallystick.protocol.entry import Entry
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body
-from tallystick.protocol.kinds.found import found_state, grant_start
+from tallystick.protocol.kinds.found import enrol_keys, found_state, grant_start
 from tallystick.protocol.kinds.table import read_body
 from tallystick.protocol.lots import vested_of
 from tallystick.protocol.merkle import StateTree
@@ -184,8 +184,9 @@ class Rehearsal:
             ),
         )
         self._give_roles(name)
-        key = _key(name, "device")
-        state.devices.set(key, records.Device(member_id(name), _key(name, "node"), "all", "active", -1, b"", act.at))
+        key, node_key = _key(name, "device"), _key(name, "node")
+        state.devices.set(key, records.Device(member_id(name), node_key, "all", "active", -1, b"", act.at))
+        enrol_keys(act, member_id(name), device=key, node_key=node_key, recovery=_key(name, "recovery"))
         if standing == "partner" and not state.course.met:
             state.courses.set("", msgspec.structs.replace(state.course, met=True))
         if standing != "observer":
