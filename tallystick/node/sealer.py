@@ -26,7 +26,7 @@ from tallystick.protocol.errors import BlockError, DecodeError
 from tallystick.protocol.proposal import ProposalBody
 from tallystick.protocol.quorum import quorum
 from tallystick.protocol.ready import Ready
-from tallystick.protocol.sealing import read_sealing_untrusted
+from tallystick.protocol.sealing import Status, read_sealing_untrusted
 from tallystick.protocol.sealing_effects import (
     Accuse,
     Build,
@@ -64,8 +64,10 @@ MEET_MS: Final = 10_000
 #: Messages of the height after the one being sealed that are kept.
 FUTURE_MAX: Final = 256
 FUTURE_BYTES_MAX: Final = 4 * 1024 * 1024
-#: Messages of one sealer that are taken and handed on in one height.
+#: Messages of one sealer that are taken and handed on within ten minutes. A height may wait for days, and a sealer that
+#: is there says so every ten seconds: a limit for the whole height would silence those who wait longest.
 MESSAGES_PER_SEALER_MAX: Final = 1024
+MESSAGES_MS: Final = 600_000
 RESTORED: Final = "the database is older than what this node has signed: a backup was put back"
 _RECORD: Final = b"record"
 _STEPS_ALONE_MAX: Final = 1000
@@ -90,7 +92,8 @@ class Sealer:
         self._to_judge: dict[bytes, ProposalBody] = {}
         self._to_decide: Decide | None = None
         self._seen: set[bytes] = set()
-        self._per_sealer: dict[bytes, int] = {}
+        self._per_sealer: dict[bytes, tuple[int, int]] = {}
+        """Sealer -> when its ten minutes began, and its messages since."""
         self._future: list[tuple[bytes, PeerKey]] = []
         self._source: PeerKey | None = None
         """Whose messages are being looked at: they need not go back."""
@@ -363,13 +366,20 @@ class Sealer:
         height = self._height
         if height is None or message.height != ledger.head.height + 1 or message.signer not in self._sealers:
             return
-        count = self._per_sealer.get(message.signer, 0)
+        if not height.wants(message):
+            # Known, or more than is kept: its signatures need not be looked at.
+            return
+        since, count = self._per_sealer.get(message.signer, (now, 0))
+        if not 0 <= now - since < MESSAGES_MS:
+            since, count = now, 0
         if count >= MESSAGES_PER_SEALER_MAX:
             return
-        self._per_sealer[message.signer] = count + 1
+        self._per_sealer[message.signer] = (since, count + 1)
         if not all(is_valid(*check) for check in message.checks()):
             raise BlameError("a sealing message's signature does not hold")
-        self._seen.add(digest)
+        if not isinstance(message, Status):
+            # There are very many of those, and one that is not newer than the last is not wanted again.
+            self._seen.add(digest)
         self._take(data, height, now, fresh=fresh)
 
     def _take(self, data: bytes, height: Height, now: int, *, fresh: bool) -> None:
@@ -412,6 +422,8 @@ class Sealer:
                     self._to_judge[block_id] = body
                     self._go_on(now)
                 case NeedBody() | NeedPol():
+                    # It may have been here and been dropped since: then it is no news, and yet wanted.
+                    self._seen.clear()
                     self._ask(now)
                 case Decide():
                     self._to_decide = effect

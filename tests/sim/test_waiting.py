@@ -1,0 +1,23 @@
+"""A height that waits for a quorum, for hours: whoever comes at last finds everybody ready."""
+
+from __future__ import annotations
+
+from tests.sim.cluster import Cluster
+from tests.sim.people import offer, partners
+
+
+def test_a_quorum_that_comes_late_seals_at_once() -> None:
+    """Three of five wait for as long as it takes to say more than a thousand times that they are there."""
+    with Cluster(1) as cluster:
+        partners(cluster, "ana", "bo", "cy", "di", "eva")
+        assert len(cluster.machines["ana"].live.ledger.sealers()) == 5
+        for name in ("di", "eva"):
+            cluster.switch_off(cluster.machines[name])
+        offer(cluster, "ana")
+        height = cluster.height()
+        # A STATUS a second, at the pace of a simulation.
+        cluster.run(1_300_000)
+        assert cluster.height() == height
+        cluster.boot(cluster.machines["di"])
+        cluster.connect_all()
+        cluster.run_until(lambda: cluster.height() > height, 60_000, "sealed after the wait")
