@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tallystick.protocol.kinds.base import Body
     from tallystick.protocol.ledger import Ledger
     from tallystick.protocol.pool import Pending
+    from tallystick.protocol.state import State
 
 log = logging.getLogger("tallystick.node")
 
@@ -61,6 +62,10 @@ BATCHES_MAX: Final = 4
 INBOX_MAX: Final = 256
 #: How often what was lost is repaired.
 REPAIR_MS: Final = 5_000
+#: Kinds of entries after which everybody's devices are the same as before.
+_DEALS: Final = frozenset(
+    ("offer", "withdraw", "endorse", "accept", "deliver", "return", "approve", "reject", "cancel", "cosign")
+)
 
 
 class NodeCore:
@@ -168,16 +173,12 @@ class NodeCore:
             return False
         if self.guests.get(peer, 0) > self.now:
             return True
-        state = self.ledger.view(self.now)
-        use = state.keys.get(peer)
-        if use is None or use.use not in ("node", "convicted"):
-            return False
-        member = state.members.get(use.owner)
-        if member is None or member.status == "refused":
-            return False
-        return any(
-            device.node_key == peer and device.status in ("active", "frozen") for device in state.devices.values()
-        )
+        # Deals touch no device and no member: where nothing else is pending, what is sealed need not be looked beyond.
+        return (self._is_only_deals() and _is_in(self.ledger.state, peer)) or _is_in(self.ledger.view(self.now), peer)
+
+    def _is_only_deals(self) -> bool:
+        ledger = self.ledger
+        return bool(ledger.head.height) and ledger.pool.kinds.keys() <= _DEALS and not ledger.due_by(self.now)
 
     def member_of(self, peer: PeerKey) -> bytes | None:
         """Whose node key this is, as far as anybody knows."""
@@ -512,3 +513,14 @@ class NodeCore:
             if not self.archive.addresses_of(peer):
                 self._keep_addresses(peer, rows)
             self.out.append(Learn(tuple(rows), hearsay=True))
+
+
+def _is_in(state: State, peer: PeerKey) -> bool:
+    """Whether a node key belongs to an active device in this state."""
+    use = state.keys.get(peer)
+    if use is None or use.use not in ("node", "convicted"):
+        return False
+    member = state.members.get(use.owner)
+    if member is None or member.status == "refused":
+        return False
+    return any(device.node_key == peer and device.status in ("active", "frozen") for device in state.devices.values())

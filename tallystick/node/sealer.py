@@ -325,8 +325,7 @@ class Sealer:
         if not height.readys:
             # Nobody has asked yet: do not be the first for nothing, such as entries of a device that is frozen.
             heads = [bytes(end[1]) for _, ends in frontier for end in ends]  # type: ignore[attr-defined]
-            taken, _ = ledger.select(heads, max(now, ledger.head.time + 1))
-            if not taken and not ledger.due_by(now):
+            if not ledger.has_work(heads) and not ledger.due_by(now):
                 self._waiting_since = None
                 self._dirty = False
                 return
@@ -471,7 +470,8 @@ class Sealer:
         newest = {ready.signer: ready for ready in (*readys, *height.readys.values())}
         ready_list = [newest[key] for key in self._sealers if key in newest]
         ledger = self._core.ledger
-        known = [row for row in ready_list if not ledger.pool.closure(row.heads())[1]]
+        # What lies below a known entry is known.
+        known = [row for row in ready_list if not ledger.pool.missing(row.heads())]
         if len(known) < len(ready_list):
             self._want([head for row in ready_list for head in row.heads()], now)
             if len(known) < quorum(len(self._sealers)):

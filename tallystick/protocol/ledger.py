@@ -8,8 +8,9 @@ Source: docs/spec/blocks.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop
 from typing import TYPE_CHECKING, Final
 
 from tallystick.protocol import codec
@@ -243,12 +244,15 @@ class Ledger:
         taken: dict[bytes, Pending] = {}
         per_device: dict[bytes, int] = {}
         size = 0
-        for pending in sorted(closure.values(), key=lambda row: row.key(time)):
+        # One after the other from a heap: of a high pile most entries have to wait for a later block.
+        rest = [(row.key(time), row) for row in closure.values()]
+        heapify(rest)
+        while rest and len(taken) < BLOCK_ENTRIES_MAX:
+            _, pending = heappop(rest)
             entry = pending.entry
             count = per_device.get(entry.device, 0)
             if (
                 count >= DEVICE_ENTRIES_MAX
-                or len(taken) >= BLOCK_ENTRIES_MAX
                 or size + len(entry.header) > BLOCK_HEADER_BYTES_MAX
                 or any(parent in closure and parent not in taken for parent in entry.parents)
             ):
@@ -257,6 +261,16 @@ class Ledger:
             per_device[entry.device] = count + 1
             size += len(entry.header)
         return list(taken.values()), []
+
+    def has_work(self, heads: Iterable[bytes]) -> bool:
+        """Whether `select` would take anything of what lies at or below these heads, all of which are known."""
+        heads = list(heads)
+        unwanted = self._unwanted_devices()
+        entries = self.pool.entries
+        if any(head in entries and not _is_unwanted(entries[head], unwanted) for head in heads):
+            return True
+        closure, _ = self.pool.closure(heads)
+        return len(closure) > len(self._left_out(closure))
 
     def in_order(self, entries: Sequence[Entry], time: int) -> list[Pending]:
         """A block's entries as pending ones, checked to be connected and in the one order.
@@ -368,7 +382,10 @@ class Ledger:
 
     def _left_out(self, closure: dict[bytes, Pending]) -> list[bytes]:
         """Entries of devices that are frozen, revoked or departed, unless something else that is taken needs them."""
-        out = {entry_id for entry_id, pending in closure.items() if self._is_unwanted(pending)}
+        unwanted = self._unwanted_devices()
+        if not unwanted:
+            return []
+        out = {entry_id for entry_id, pending in closure.items() if _is_unwanted(pending, unwanted)}
         if not out:
             return []
         needed: set[bytes] = set()
@@ -385,13 +402,16 @@ class Ledger:
         device = pending.entry.device
         return len(self.pool.branches.get(device, ())) > 1 or device in self.preview.state.forks
 
-    def _is_unwanted(self, pending: Pending) -> bool:
-        device = self.state.devices.get(pending.entry.device)
-        if device is None:
-            return False
-        if device.status in ("frozen", "revoked"):
-            return True
-        return self.state.members[device.member].status == "departed" and not pending.body.DEPARTED_MAY
+    def _unwanted_devices(self) -> dict[bytes, bool]:
+        """Devices from which nothing is taken for its own sake -> whether what the departed may still say is taken."""
+        state = self.state
+        found: dict[bytes, bool] = {}
+        for key, device in state.devices.items():
+            if device.status in ("frozen", "revoked"):
+                found[key] = False
+            elif state.members[device.member].status == "departed":
+                found[key] = True
+        return found
 
     def _preview_context(self, now: int) -> Context:
         time = max(self.head.time + 1, now)
@@ -419,3 +439,9 @@ class Ledger:
             history=self.history,
             readers=readers,
         )
+
+
+def _is_unwanted(pending: Pending, unwanted: Mapping[bytes, bool]) -> bool:
+    """Whether an entry is taken only where something else needs it (see `Ledger._unwanted_devices`)."""
+    may_some = unwanted.get(pending.entry.device)
+    return may_some is not None and not (may_some and pending.body.DEPARTED_MAY)

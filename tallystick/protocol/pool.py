@@ -48,11 +48,14 @@ class Pending:
 class Pool:
     """All pending entries this node knows."""
 
-    __slots__ = ("_children", "_history", "branches", "entries", "tips")
+    __slots__ = ("_children", "_history", "branches", "entries", "kinds", "tips")
 
     def __init__(self, history: History) -> None:
         self._history = history
         self.entries: dict[bytes, Pending] = {}
+        """Parents always come before what refers to them."""
+        self.kinds: dict[str, int] = {}
+        """Kind -> how many entries of it there are."""
         self.branches: dict[bytes, dict[bytes, int]] = {}
         """Device -> ids at the ends of its branches -> seq."""
         self.tips: dict[bytes, None] = {}
@@ -80,6 +83,7 @@ class Pool:
                 children[parent] = children.get(parent, 0) + 1
                 tips.pop(parent, None)
         tips[entry_id] = None
+        self.kinds[entry.kind] = self.kinds.get(entry.kind, 0) + 1
         branch = self.branches.get(entry.device)
         if branch is None:
             self.branches[entry.device] = {entry_id: entry.seq}
@@ -101,20 +105,35 @@ class Pool:
                 self._children.pop(parent, None)
                 if parent in self.entries:
                     self.tips[parent] = None
-        self._rebuild_branches({entry.device})
+        self._uncount(entry.kind)
+        ends = self.branches[entry.device]
+        del ends[entry_id]
+        if ends:
+            # It had forked, and where the other branches begin is not known here.
+            self._rebuild_branches({entry.device})
+            return
+        prev = None if entry.prev is None else self.entries.get(entry.prev)
+        if prev is None:
+            del self.branches[entry.device]
+        else:
+            ends[prev.entry.id] = prev.entry.seq
 
     def settle(self, sealed: Iterable[bytes]) -> None:
         """Drop what a block has sealed, and place the rest anew."""
-        devices = set()
         for entry_id in sealed:
             pending = self.entries.pop(entry_id, None)
-            if pending is not None:
-                devices.add(pending.entry.device)
-                self.tips.pop(entry_id, None)
-                self._children.pop(entry_id, None)
-        for pending in sorted(self.entries.values(), key=lambda row: row.level):
-            pending.moment, pending.level = self._place(pending.entry)
-        self._rebuild_branches(devices)
+            if pending is None:
+                continue
+            self.tips.pop(entry_id, None)
+            self._children.pop(entry_id, None)
+            self._uncount(pending.entry.kind)
+            # The end of a branch is sealed with all of it, so the ends that stay are the ends they were.
+            ends = self.branches.get(pending.entry.device)
+            if ends is not None and ends.pop(entry_id, None) is not None and not ends:
+                del self.branches[pending.entry.device]
+        place = self._place
+        for pending in self.entries.values():
+            pending.moment, pending.level = place(pending.entry)
 
     def closure(self, heads: Iterable[bytes]) -> tuple[dict[bytes, Pending], list[bytes]]:
         """Everything pending at or below these heads, and ids that are not known at all."""
@@ -152,6 +171,13 @@ class Pool:
             prev = pending.entry.prev
             pending = None if prev is None else self.entries.get(prev)
         return None if pending is None else pending.entry.id
+
+    def _uncount(self, kind: str) -> None:
+        left = self.kinds[kind] - 1
+        if left:
+            self.kinds[kind] = left
+        else:
+            del self.kinds[kind]
 
     def _place(self, entry: Entry) -> tuple[int, int]:
         moment = entry.time

@@ -59,8 +59,9 @@ class Preview:
     def forget(self, entry_id: bytes) -> None:
         """An entry that was taken back."""
         if self._fresh.pop(entry_id, None) is None:
-            for index, pending in enumerate(self._pendings):
-                if pending.entry.id == entry_id:
+            # From the end: it takes no longer than taking back what lies above it.
+            for index in range(len(self._pendings) - 1, -1, -1):
+                if self._pendings[index].entry.id == entry_id:
                     self._unfold(index)
                     del self._fresh[entry_id]
                     return
