@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 DEMO_S = 180
 
 
-def demo(place: Path, *args: str) -> subprocess.Popen[str]:
+@contextmanager
+def demo(place: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
     """Start `tally demo`, which makes its folder in this place; settings of the person must not matter to it."""
     environment = {
         **os.environ,
@@ -35,7 +37,7 @@ def demo(place: Path, *args: str) -> subprocess.Popen[str]:
         "TALLY_LEDGER": "ffff",
         "PYTHONUNBUFFERED": "1",
     }
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "tallystick", "demo", *args],
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -43,6 +45,13 @@ def demo(place: Path, *args: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield process
+    finally:
+        # When a test fails the demo still has to clean up after itself.
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
 
 
 def processes_in(place: Path, *ending: str) -> list[int]:
@@ -68,11 +77,11 @@ def place() -> Iterator[Path]:
 
 def test_demo_is_as_it_says(place: Path) -> None:
     """Exit 0; four nodes with one root, the deals as they were told, in lines that fit, shown while it happens."""
-    process = demo(place, "--keep")
-    assert process.stdout is not None
-    first = [process.stdout.readline() for _ in range(4)]
-    assert process.poll() is None, "it is shown while it happens"
-    out, err = process.communicate(timeout=DEMO_S)
+    with demo(place, "--keep") as process:
+        assert process.stdout is not None
+        first = [process.stdout.readline() for _ in range(4)]
+        assert process.poll() is None, "it is shown while it happens"
+        out, err = process.communicate(timeout=DEMO_S)
     assert process.returncode == 0, (out, err)
     assert err == ""
     text = "".join(first) + out
@@ -119,8 +128,7 @@ def check_homes(folder: Path, facts: dict[str, Any]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_demo_leaves_nothing_behind(place: Path, number: signal.Signals) -> None:
     """Ctrl-C in the middle: the nodes are stopped and the folder is gone; exit 130, or 143 for SIGTERM."""
-    process = demo(place)
-    try:
+    with demo(place) as process:
         assert process.stdout is not None
         line = ""
         while "join" not in line:
@@ -129,8 +137,6 @@ def test_interrupted_demo_leaves_nothing_behind(place: Path, number: signal.Sign
         assert len(processes_in(place)) >= 1, "a node runs by now"
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
     assert process.returncode == (130 if number == signal.SIGINT else 143)
     assert "Traceback" not in err
     assert list(place.iterdir()) == []
@@ -139,14 +145,11 @@ def test_interrupted_demo_leaves_nothing_behind(place: Path, number: signal.Sign
 
 def test_demo_that_fails_says_so(place: Path) -> None:
     """When a node is killed that should live, it ends with 1, says what is not so, and shows what the node said."""
-    process = demo(place, "--json")
-    try:
+    with demo(place, "--json") as process:
         until(lambda: any(place.glob("*/ana/run/node.sock")), "Ana's node answers", 60.0)
         (pid,) = processes_in(place, "node")
         os.kill(pid, signal.SIGKILL)
         out, err = process.communicate(timeout=DEMO_S)
-    finally:
-        process.kill()
     assert process.returncode == 1, (out, err)
     facts = json.loads(out)
     assert facts["ok"] is False
