@@ -333,7 +333,7 @@ def _stock_class(stock: str, shares: Sequence[tuple[str, str, int, int, str]]) -
         "class_type": "COMMON",
         "default_id_prefix": "S-",
         "initial_shares_authorized": str(sum(count for _, _, count, _, _ in shares)),
-        "votes_per_share": 0,
+        "votes_per_share": "0",
         "seniority": "1",
     }
 
