@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid
+from tallystick.node.allowance import Allowance
 from tallystick.node.archive import BlockRow
 from tallystick.node.intake import BlameError
 from tallystick.node.view import SealingFact
@@ -64,10 +65,6 @@ MEET_MS: Final = 10_000
 #: Messages of the height after the one being sealed that are kept.
 FUTURE_MAX: Final = 256
 FUTURE_BYTES_MAX: Final = 4 * 1024 * 1024
-#: Messages of one sealer that are taken and handed on within ten minutes. A height may wait for days, and a sealer that
-#: is there says so every ten seconds: a limit for the whole height would silence those who wait longest.
-MESSAGES_PER_SEALER_MAX: Final = 1024
-MESSAGES_MS: Final = 600_000
 RESTORED: Final = "the database is older than what this node has signed: a backup was put back"
 _RECORD: Final = b"record"
 _STEPS_ALONE_MAX: Final = 1000
@@ -92,8 +89,7 @@ class Sealer:
         self._to_judge: dict[bytes, ProposalBody] = {}
         self._to_decide: Decide | None = None
         self._seen: set[bytes] = set()
-        self._per_sealer: dict[bytes, tuple[int, int]] = {}
-        """Sealer -> when its ten minutes began, and its messages since."""
+        self._allowance = Allowance()
         self._future: list[tuple[bytes, PeerKey]] = []
         self._source: PeerKey | None = None
         """Whose messages are being looked at: they need not go back."""
@@ -118,7 +114,7 @@ class Sealer:
         self._to_build, self._to_decide = None, None
         self._to_judge.clear()
         self._seen.clear()
-        self._per_sealer.clear()
+        self._allowance.clear()
         self._waiting_since = None
         self._hurry = False
         self._dirty = True
@@ -365,15 +361,9 @@ class Sealer:
         height = self._height
         if height is None or message.height != ledger.head.height + 1 or message.signer not in self._sealers:
             return
-        if not height.wants(message):
-            # Known, or more than is kept: its signatures need not be looked at.
+        # What is known or more than is kept costs nothing: its signatures are not even looked at.
+        if not height.wants(message) or not self._allowance.take(message.signer, now):
             return
-        since, count = self._per_sealer.get(message.signer, (now, 0))
-        if not 0 <= now - since < MESSAGES_MS:
-            since, count = now, 0
-        if count >= MESSAGES_PER_SEALER_MAX:
-            return
-        self._per_sealer[message.signer] = (since, count + 1)
         if not all(is_valid(*check) for check in message.checks()):
             raise BlameError("a sealing message's signature does not hold")
         if not isinstance(message, Status):
