@@ -56,7 +56,7 @@ nat: setup
 	$(PYTEST) -q tests/nat
 
 bench: setup
-	@set -e; for each in benchmarks/bench_*.py; do $(PYTHON_BIN) "$$each"; done
+	@set -e; for each in benchmarks/bench_*.py; do $(PYTHON_BIN) -m "benchmarks.$$(basename "$$each" .py)"; done
 
 clean:
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info

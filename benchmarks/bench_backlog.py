@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,13 @@ def pile(writer: Writer, count: int) -> dict[str, Any]:
         for number in range(ROUNDS):
             entry = offer(writer, number)
             body = core.intake.judge(entry)
-            ones.append(cpu_us(lambda entry=entry, body=body: core.ledger.try_out(entry, body, writer.now)))
+            ones.append(cpu_us(partial(core.ledger.try_out, entry, body, writer.now)))
             core.ledger.add(entry, body)
             core.ledger.view(writer.now)
         count += ROUNDS
         peer = writer.authors[1].node.public
         height = core.ledger.head.height
-        core.on_block = lambda _height: core.is_member(peer)
+        core.on_block = lambda _height: core.is_member(peer) and None
         begun, begun_wall = time.thread_time(), time.perf_counter()
         core.sealer.alone(writer.now, at_once=True)
         sealed_us = (time.thread_time() - begun) * 1e6 / count

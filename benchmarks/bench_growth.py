@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def single(core: NodeCore, writer: Writer) -> dict[str, float]:
         now = writer.now
         core.ledger.view(now)
         body = core.intake.judge(entry)
-        previews.append(cpu_us(lambda entry=entry, body=body, now=now: core.ledger.try_out(entry, body, now)))
+        previews.append(cpu_us(partial(core.ledger.try_out, entry, body, now)))
         begun = time.perf_counter()
-        blocks.append(cpu_us(lambda entry=entry, now=now: fill(core, [entry], now)))
+        blocks.append(cpu_us(partial(fill, core, [entry], now)))
         waits.append((time.perf_counter() - begun) * 1e6)
     return {
         "preview_us": statistics.median(previews),

@@ -55,7 +55,7 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with computers(Path(folder), "Ana", "Bo") as both:
             gather(both)
-            rows = [visible(*(both if number % 2 else both[::-1]), number + 1) for number in range(rounds + WARM_UP)]
+            rows = [visible(both[number % 2], both[1 - number % 2], number + 1) for number in range(rounds + WARM_UP)]
         with computers(Path(folder), "Cy", "Dora", "Eve", "Finn") as four:
             gather(four, charter("0s"))
             times = [sealed(four, four[number % 4], number + 1) for number in range(rounds // 2 + WARM_UP)]

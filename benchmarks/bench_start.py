@@ -31,8 +31,8 @@ def seconds(command: Sequence[str | Path]) -> float:
 
 def compared(computer: Computer, pairs: int) -> dict[str, Any]:
     """Medians in ms, and the median of the ratios pair by pair."""
-    tally = [Path(sys.executable).parent / "tally", "--home", computer.path, "points"]
-    nothing = [sys.executable, "-c", "pass"]
+    tally: list[str | Path] = [Path(sys.executable).parent / "tally", "--home", computer.path, "points"]
+    nothing: list[str | Path] = [sys.executable, "-c", "pass"]
     rows = []
     for number in range(WARM_UP + pairs):
         pair = seconds(tally), seconds(nothing)

@@ -56,7 +56,8 @@ class Author:
     name: str
     secret: SecretKey
     node: SecretKey
-    recovery: SecretKey
+    recovery: bytes
+    """The public key."""
     seq: int = -1
     prev: bytes | None = None
 
@@ -64,16 +65,18 @@ class Author:
 class Writer:
     """Signs the entries of a whole venture, one after the other."""
 
-    def __init__(self, partners: int) -> None:
+    def __init__(self, partners: int, *, founder: Author | None = None, start: int = START_MS) -> None:
         self.charter = read_charter(CHARTER)
-        self.now = START_MS
+        self.now = start
         self.authors = [
-            Author(f"p{n}", key("device", f"p{n}"), key("node", f"p{n}"), key("recovery", f"p{n}"))
+            Author(f"p{n}", key("device", f"p{n}"), key("node", f"p{n}"), key("recovery", f"p{n}").public)
             for n in range(partners)
         ]
+        if founder is not None:
+            self.authors[0] = founder
         founder = self.authors[0]
         identity = Identity(
-            name=founder.name, device=founder.secret.public, recovery=founder.recovery.public, words_confirmed=True
+            name=founder.name, device=founder.secret.public, recovery=founder.recovery, words_confirmed=True
         )
         self.founding = founding_entry(self.charter, identity, founder.secret, founder.node, self.now)
         founder.seq, founder.prev = 0, self.founding.id
@@ -106,13 +109,13 @@ class Writer:
                 founder, Invite(key=secret.public, standing="partner", uses=1, expires=self.now + 86_400_000)
             )
             yield invite
-            payload = codec.encode([author.secret.public, author.node.public, author.recovery.public])
+            payload = codec.encode([author.secret.public, author.node.public, author.recovery])
             grant = grant_message(
                 self.ledger_id,
                 invite.id,
                 author.secret.public,
                 author.node.public,
-                author.recovery.public,
+                author.recovery,
                 self.charter.hash,
             )
             join = self.sign(
@@ -120,7 +123,7 @@ class Writer:
                 Join(
                     invite=invite.id,
                     node_key=author.node.public,
-                    recovery=author.recovery.public,
+                    recovery=author.recovery,
                     charter=self.charter.hash,
                     grant=secret.sign(grant),
                     possession=author.node.sign(signed_bytes(SignType.POSSESSION, self.ledger_id, payload)),
