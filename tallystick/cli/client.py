@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tallystick.node.home import Home
 
 #: How long a home that is in use, but where no node answers, is tried again.
-BUSY_S: Final = 5.0
+BUSY_S: Final = 15.0
 _BUSY_STEP_S: Final = 0.05
 _ANSWER_S: Final = 60.0
 _ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024

@@ -32,7 +32,6 @@ from urllib.parse import parse_qs, urlsplit
 import h11
 import trio
 
-from tallystick.crypto.errors import TallystickError
 from tallystick.crypto.keys import SecretKey
 from tallystick.node.errors import ApiError, ExitCode, HomeError, HomeReason, NodeError
 
@@ -155,7 +154,7 @@ async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
         status, value = error.error_status_hint, _error("bad-request", str(error))
     except ApiError as error:
         status, value = error.status, _error(error.reason, error.message, error.hint, error.exit_code)
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    data = json.dumps(value, separators=(",", ":")).encode("ascii")
     if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     headers = [
@@ -202,7 +201,10 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | Non
     if refusal is not None:
         return refusal[0], _error("not-allowed", refusal[1], exit_code=ExitCode.USAGE)
     method = request.method.decode("ascii")
-    target = urlsplit(request.target.decode("ascii", "replace"))
+    try:
+        target = urlsplit(request.target.decode("ascii", "replace"))
+    except ValueError:
+        return 400, _error("bad-request", "this is no address of an operation", exit_code=ExitCode.USAGE)
     if not target.path.startswith(_PREFIX) or target.netloc:
         return 404, _error(
             "not-found", "there is nothing here; operations are below /v1/", exit_code=ExitCode.NOT_FOUND
@@ -230,7 +232,8 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | Non
     except NodeError as error:
         status = _STATUS.get(error.exit_code, 500)
         return status, _error(error.reason, error.message, error.hint, error.exit_code)
-    except TallystickError as error:
+    except Exception as error:
+        # Whoever asked gets an answer, whatever went wrong here.
         log.exception("local request")
         return 500, _error("internal", str(error), exit_code=ExitCode.DAMAGED)
 

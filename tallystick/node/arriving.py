@@ -39,13 +39,14 @@ def check_is_new(home: Home, ledger: bytes) -> None:
 
 def begin(home: Home, place: Place, entries: Sequence[Entry] = ()) -> None:
     """Make the store of a ledger that is still to come."""
-    store = home.create_store(place.ledger)
+    store = home.create_store(place.ledger, unfinished=True)
     try:
         archive = Archive(store)
         archive.begin(place.ledger, join=JoinRow(place.charter, place.anchor, list(place.addresses)))
         archive.keep(entries, sync=True)
     finally:
         store.close()
+    home.finish_store(place.ledger)
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def unpacked(home: Home, place: Place, source: Mapping[str, Any], now: int) -> I
                 reason="bundle-foreign",
                 exit_code=ExitCode.UNTRUSTED,
             )
-    store = home.create_store(place.ledger)
+    store = home.create_store(place.ledger, unfinished=True)
     is_kept = False
     try:
         archive = Archive(store)
@@ -84,7 +85,9 @@ def unpacked(home: Home, place: Place, source: Mapping[str, Any], now: int) -> I
         is_kept = True
     finally:
         store.close()
-        if not is_kept:
+        if is_kept:
+            home.finish_store(place.ledger)
+        else:
             home.drop_ledger(place.ledger)
 
 

@@ -86,7 +86,7 @@ class Desk:
         self._check_can_write(now)
         view = self.view(now)
         draft = draw(view, typed)
-        annex = encode_annex(secrets.token_bytes(SALT_SIZE_BYTES), draft.words) if draft.words else None
+        annex = self._annex(draft)
         trial = self._unsigned(draft, annex, now)
         if typed.dry_run:
             return self._dry(draft, trial, view, now)
@@ -155,6 +155,15 @@ class Desk:
                 exit_code=ExitCode.REFUSED,
                 hint="start `tally node` so that it can fetch the ledger, then wait to be admitted",
             )
+
+    @staticmethod
+    def _annex(draft: Draft) -> bytes | None:
+        if not draft.words:
+            return None
+        try:
+            return encode_annex(secrets.token_bytes(SALT_SIZE_BYTES), draft.words)
+        except (UnicodeEncodeError, ValueError) as error:
+            raise ArgumentError(f"these words cannot be written down: {error}") from None
 
     def _chain(self, draft: Draft, now: int) -> dict[str, Any]:
         """Where the next entry of this device stands."""

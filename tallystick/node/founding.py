@@ -75,7 +75,7 @@ def found(home: Home, charter: Charter, key: SecretKey, now: int) -> bytes:
 
     identity = read_identity(home)
     entry = founding_entry(charter, identity, key, read_node_secret(home), now)
-    store = home.create_store(entry.id)
+    store = home.create_store(entry.id, unfinished=True)
     is_founded = False
     try:
         archive = Archive(store)
@@ -88,4 +88,5 @@ def found(home: Home, charter: Charter, key: SecretKey, now: int) -> bytes:
         if not is_founded:
             # Nobody has heard of it: what the disk did not take whole is better not there at all.
             home.drop_ledger(entry.id)
+    home.finish_store(entry.id)
     return entry.id

@@ -207,14 +207,18 @@ class Home:
     def ledger_path(self, ledger: bytes) -> Path:
         return self.path / "ledgers" / ledger.hex()
 
-    def create_store(self, ledger: bytes) -> LevelStore:
+    def create_store(self, ledger: bytes, *, unfinished: bool = False) -> LevelStore:
         """Make the store of a new ledger. Raises HomeError, StoreError as `LevelStore.create` does.
 
-        A folder that was made for it is gone again then: half a ledger would stand in the way of a second try.
+        A folder that was made for it is gone again then: half a ledger would stand in the way of a second try. An
+        `unfinished` one counts as a ledger only after `finish_store`: what is killed before leaves none.
         """
         from tallystick.node.store_leveldb import LevelStore
 
-        path = self.ledger_path(ledger)
+        path = self._unfinished_path(ledger) if unfinished else self.ledger_path(ledger)
+        if unfinished and not self.ledger_path(ledger).exists():
+            # What an earlier try has left behind.
+            self.drop_ledger(ledger)
         is_new = not path.exists()
         try:
             path.mkdir(mode=0o700, exist_ok=True)
@@ -228,6 +232,18 @@ class Home:
                 self.drop_ledger(ledger)
             raise
 
+    def finish_store(self, ledger: bytes) -> None:
+        """Make an unfinished store, which is closed by now, a ledger of this home. Raises HomeError."""
+        path = self._unfinished_path(ledger)
+        try:
+            path.rename(self.ledger_path(ledger))
+            sync_folder(path.parent)
+        except OSError as error:
+            raise _failed(path, error) from error
+
+    def _unfinished_path(self, ledger: bytes) -> Path:
+        return self.path / "ledgers" / f"{ledger.hex()}.new"
+
     def open_store(self, ledger: bytes, *, wait_s: float = 0.0) -> LevelStore:
         """Open the store of a ledger, alone. Raises HomeError, StoreError as `LevelStore.open` does."""
         from tallystick.node.store_leveldb import LevelStore
@@ -238,14 +254,17 @@ class Home:
         return LevelStore.open(path, wait_s=wait_s)
 
     def drop_ledger(self, ledger: bytes) -> None:
-        """Remove a ledger that never came to be. Raises HomeError."""
+        """Remove a ledger that never came to be, finished or not. Raises HomeError."""
         import shutil
 
-        try:
-            shutil.rmtree(self.ledger_path(ledger))
-            sync_folder(self.path / "ledgers")
-        except OSError as error:
-            raise _failed(self.ledger_path(ledger), error) from error
+        for path in (self.ledger_path(ledger), self._unfinished_path(ledger)):
+            if not path.exists():
+                continue
+            try:
+                shutil.rmtree(path)
+                sync_folder(path.parent)
+            except OSError as error:
+                raise _failed(path, error) from error
 
     # -- the running node ----------------------------------------------------------------------------------------------
 

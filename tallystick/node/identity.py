@@ -21,6 +21,7 @@ from tallystick.crypto import keystore, words
 from tallystick.crypto.errors import KeystoreError, KeystoreReason
 from tallystick.crypto.keys import SecretKey
 from tallystick.node.errors import ExitCode, HomeError, HomeReason, NodeError
+from tallystick.node.names import is_hidden
 
 if TYPE_CHECKING:
     from tallystick.node.home import Home
@@ -63,7 +64,8 @@ def clean_name(text: str) -> str:
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not 1 <= len(name) <= NAME_LENGTH_MAX:
         raise UnusableNameError(f"a name has 1 to {NAME_LENGTH_MAX} characters")
-    if any(unicodedata.category(letter) in ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp") for letter in name):
+    unwanted = ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp")
+    if any(is_hidden(letter) or unicodedata.category(letter) in unwanted for letter in name):
         raise UnusableNameError("a name has only visible characters")
     return name
 

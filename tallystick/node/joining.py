@@ -119,25 +119,25 @@ async def agree(joining: Joining, key: SecretKey, request: Request, now: int) ->
     """Sign the join, hand it in, keep it. Raises UnreachableError, InvitationError, StoreError, HomeError."""
     from tallystick.node.archive import Archive, JoinRow
 
+    home, ticket = joining.home, joining.ticket
     entry = joining.entry(key, now)
-    store = joining.home.create_store(joining.ticket.ledger)
-    kept = False
+    store = home.create_store(ticket.ledger, unfinished=True)
     try:
         # Durable before it leaves: a second join from the same chain would be a fork of our own making.
         archive = Archive(store)
-        ticket = joining.ticket
         archive.begin(ticket.ledger, join=JoinRow(ticket.charter, ticket.anchor, list(ticket.addresses)))
         archive.keep((entry,), sync=True)
-        knock.read_joined_untrusted(await request(knock.ask_join(entry)))
-        kept = True
-    except UnreachableError:
-        # The other side may have it: the answer can be lost. It is kept, and handed over at the next meeting.
-        kept = True
-        raise
     finally:
         store.close()
-        if not kept:
-            joining.home.drop_ledger(joining.ticket.ledger)
+    home.finish_store(ticket.ledger)
+    try:
+        knock.read_joined_untrusted(await request(knock.ask_join(entry)))
+    except UnreachableError:
+        # The other side may have it: the answer can be lost. It is kept, and handed over at the next meeting.
+        raise
+    except NodeError:
+        home.drop_ledger(ticket.ledger)
+        raise
     return entry
 
 
@@ -198,7 +198,7 @@ def unpacking(home: Home, ticket: Ticket, source: Mapping[str, Any], now: int) -
                 reason="bundle-foreign",
                 exit_code=ExitCode.UNTRUSTED,
             )
-    store = home.create_store(ticket.ledger)
+    store = home.create_store(ticket.ledger, unfinished=True)
     unpacked = None
     try:
         archive = Archive(store)
@@ -220,6 +220,8 @@ def unpacking(home: Home, ticket: Ticket, source: Mapping[str, Any], now: int) -
         store.close()
         if unpacked is None or not unpacked.agreed:
             home.drop_ledger(ticket.ledger)
+        else:
+            home.finish_store(ticket.ledger)
 
 
 @dataclass(slots=True)

@@ -44,7 +44,7 @@ def shown(text: str) -> str:
 
 
 def _escaped(letter: str) -> str:
-    if letter in _JOINERS or not _is_hidden(letter):
+    if letter in _JOINERS or not is_hidden(letter):
         return letter
     code = ord(letter)
     if code <= 0xFF:
@@ -52,7 +52,7 @@ def _escaped(letter: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def _is_hidden(letter: str) -> bool:
+def is_hidden(letter: str) -> bool:
     return unicodedata.category(letter) in _HIDDEN or letter in _BLANK
 
 

@@ -325,6 +325,9 @@ class Node:
         """Connect to an address a person named. Raises UnreachableError."""
         try:
             read_address_untrusted(address)
+        except DialError as error:
+            raise ApiError(error.detail, reason="bad-address") from error
+        try:
             self.dialer.learn([address])
             await self.transport.dial(address, DIAL_S)
         except DialError as error:
