@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import h11
@@ -34,6 +34,9 @@ import trio
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.node.errors import ApiError, ExitCode, HomeError, HomeReason, NodeError
+
+if TYPE_CHECKING:
+    from tallystick.node.home import Home
 
 log = logging.getLogger("tallystick.api")
 
@@ -115,6 +118,16 @@ def open_port(path: Path, port: int) -> tuple[socket.socket, Door]:
         listener.close()
         raise HomeError(f"port {port} of this computer: {error.strerror or error}", reason=HomeReason.IO) from error
     return listener, door
+
+
+def open_doors(home: Home, port: int | None) -> list[tuple[socket.socket, Door | None]]:
+    """Where the local interface listens: the Unix socket; loopback TCP where it is asked for, or there is no other."""
+    doors: list[tuple[socket.socket, Door | None]] = []
+    if hasattr(socket, "AF_UNIX"):
+        doors.append((open_socket(home.socket_path()), None))
+    if port is not None or not doors:
+        doors.append(open_port(home.api_path(), port or 0))
+    return doors
 
 
 async def serve(listener: socket.socket, do: Do, door: Door | None = None) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -552,7 +551,7 @@ async def run_node(
 ) -> None:
     """Run a node with its local interface until SIGINT, SIGTERM or `tally stop`. `ready(node)` is called once."""
     async with open_node(home, prefix, listen=listen, peers=peers, mdns=mdns) as node:
-        doors = _open_doors(home, node.config.api_port)
+        doors = api.open_doors(home, node.config.api_port)
         try:
             async with trio.open_nursery() as nursery:
                 for listener, door in doors:
@@ -571,16 +570,6 @@ async def run_node(
             for listener, _ in doors:
                 listener.close()
     log.info("stopped")
-
-
-def _open_doors(home: Home, port: int | None) -> list[tuple[socket.socket, api.Door | None]]:
-    """Where the local interface listens: the Unix socket; loopback TCP where it is asked for, or there is no other."""
-    doors: list[tuple[socket.socket, api.Door | None]] = []
-    if hasattr(socket, "AF_UNIX"):
-        doors.append((api.open_socket(home.socket_path()), None))
-    if port is not None or not doors:
-        doors.append(api.open_port(home.api_path(), port or 0))
-    return doors
 
 
 async def _until_signal(stopping: trio.Event) -> None:
