@@ -82,8 +82,8 @@ def movement(**more: Any) -> dict[str, Any]:
 
 
 def test_every_read_can_be_shown() -> None:
-    """A question whose answer nobody can read would be for programs only."""
-    assert RENDER.keys() == READS.keys()
+    """A question whose answer nobody can read would be for programs only; two of them fill the files of an export."""
+    assert RENDER.keys() | {"journal", "export"} == READS.keys()
 
 
 def test_points() -> None:
