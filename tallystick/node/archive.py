@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _encode = msgspec.msgpack.Encoder().encode
 _CACHE_ROWS: Final = 20_000
+
+Wire = tuple[bytes, bytes, bytes | None]
+"""Header, signature, annex."""
 _ERASED: Final = "erased/"
 _MUTE: Final = b"mute"
 #: Accounts that belong to a member, or to a deal (`escrow`): what touches them can be found by its id.
@@ -216,6 +219,11 @@ class Archive:
         if entry.annex_hash is not None and (annex := self.store.get(layout.ANNEX + entry_id)) is not None:
             add_annex_untrusted(entry, annex)
         return entry
+
+    def wire(self, entry_id: bytes) -> Wire | None:
+        """A stored entry as it travels, its bytes unread: whoever gets it reads them."""
+        data = self.store.get(layout.ENTRY + entry_id)
+        return None if data is None else (data[64:], data[:64], self.store.get(layout.ANNEX + entry_id))
 
     def keep(self, entries: Iterable[Entry], *, sync: bool) -> None:
         """Store pending entries in one batch."""

@@ -139,8 +139,8 @@ def _block(archive: Archive, height: int) -> BlockRow:
 
 
 def _entry_frames(entries: list[Entry]) -> Iterator[bytes]:
-    for part in in_frames(entries):
-        yield encode_frame(m.encode_message(m.Entries([entry_wire(entry) for entry in part])))
+    for part in in_frames([entry_wire(entry) for entry in entries]):
+        yield encode_frame(m.encode_message(m.Entries(part)))
 
 
 def _signed(ledger: bytes, digest: bytes) -> bytes:

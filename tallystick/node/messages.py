@@ -164,8 +164,7 @@ _KINDS: Final[dict[str, type[Message]]] = {
 
 def encode_message(message: Message) -> bytes:
     """The whole message as one canonical array."""
-    fields = [_plain(getattr(message, name)) for name in message.__struct_fields__]
-    return codec.encode([message.NAME, *fields])
+    return codec.encode([message.NAME, *(getattr(message, name) for name in message.__struct_fields__)])
 
 
 def frames_of(message: Message) -> Iterator[bytes]:
@@ -233,11 +232,4 @@ def _decode(data: bytes, size_max: int) -> list[Any]:
         raise MessageError(f"not canonical: {error}") from None
     if not isinstance(value, list) or not value:
         raise MessageError("not an array")
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, all the way down: the codec knows lists only."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
     return value

@@ -18,7 +18,7 @@ from tallystick.node.session import Session
 from tallystick.protocol.ledger import AHEAD_MS_MAX
 
 if TYPE_CHECKING:
-    from tallystick.node.archive import Archive
+    from tallystick.node.archive import Archive, Wire
     from tallystick.node.effects import Effect
     from tallystick.node.transport import PeerKey
     from tallystick.protocol.entry import Entry
@@ -243,8 +243,8 @@ class Sync:
             and (row.entry.device in floor or row.entry.id in asked or row.entry.id not in session.known)
         ]
         rows.sort(key=lambda row: row.level)
-        for part in in_frames([row.entry for row in rows]):
-            self.send(session.peer, m.Entries([entry_wire(entry) for entry in part]))
+        for part in in_frames([entry_wire(row.entry) for row in rows]):
+            self.send(session.peer, m.Entries(part))
         session.known.update(row.entry.id for row in rows)
 
     def on_get_blocks(self, session: Session, ask: m.GetBlocks) -> None:
@@ -256,10 +256,10 @@ class Sync:
             if row is None:
                 break
             if ask.with_entries:
-                entries = [entry for entry_id in row.entry_ids if (entry := self._archive.entry(entry_id)) is not None]
-                for part in in_frames(entries):
-                    self.send(session.peer, m.Entries([entry_wire(entry) for entry in part]))
-                size += sum(len(entry.header) + 100 for entry in entries)
+                wires = [wire for entry_id in row.entry_ids if (wire := self._archive.wire(entry_id)) is not None]
+                for part in in_frames(wires):
+                    self.send(session.peer, m.Entries(part))
+                size += sum(len(header) + 100 for header, _, _ in wires)
             self.send(session.peer, m.Block(row.header, row.certificate, row.readys, row.entry_ids))
             size += len(row.header) + len(row.certificate) + 32 * len(row.entry_ids)
             height += 1
@@ -363,7 +363,7 @@ class Sync:
         return self._digest
 
 
-def entry_wire(entry: Entry) -> tuple[bytes, bytes, bytes | None]:
+def entry_wire(entry: Entry) -> Wire:
     """An entry as it travels."""
     return entry.header, entry.signature, entry.annex
 
@@ -382,16 +382,16 @@ def in_parts(messages: Sequence[bytes]) -> Iterable[list[bytes]]:
         yield part
 
 
-def in_frames(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
+def in_frames(wires: Sequence[Wire]) -> Iterable[list[Wire]]:
     """Split entries into what fits one frame each."""
-    part: list[Entry] = []
+    part: list[Wire] = []
     size = 0
-    for entry in entries:
-        weight = len(entry.header) + len(entry.annex or b"") + 96
+    for wire in wires:
+        weight = len(wire[0]) + len(wire[2] or b"") + 96
         if part and (len(part) >= m.ENTRIES_MAX or size + weight > FRAME_ENTRIES_BYTES):
             yield part
             part, size = [], 0
-        part.append(entry)
+        part.append(wire)
         size += weight
     if part:
         yield part
