@@ -14,7 +14,6 @@ import pytest
 
 from tallystick.protocol.kinds.table import KINDS
 from tallystick.protocol.merkle import StateTree
-from tallystick.protocol.records_deal import Deal
 from tallystick.protocol.transition import Fold
 from tests.support.builders import check_books
 from tests.support.fuzz import DAY_MS, Fuzz, any_charter, stranger
@@ -22,8 +21,18 @@ from tests.support.fuzz import DAY_MS, Fuzz, any_charter, stranger
 HISTORIES: Final = int(os.environ.get("HISTORIES", "2000"))
 CHUNK: Final = 500
 ENTRIES: Final = 60
-#: What an amendment may touch: what is in force, what nobody has earned yet, who serves next, the founder's new roles.
-MAY_CHANGE: Final = ("charter", "acct/POINT/pool", "acct/POINT/issued", "duty", "total/duty", "due/", "rules")
+#: What an amendment may touch: what is in force or waits to be, what nobody has earned yet, who serves next; and the
+#: founder's new roles.
+MAY_CHANGE: Final = (
+    "charter",
+    "amendment",
+    "acct/POINT/pool",
+    "acct/POINT/issued",
+    "duty",
+    "total/duty",
+    "due/",
+    "rules",
+)
 
 
 def played(seed: int) -> Fuzz:
@@ -95,13 +104,10 @@ def test_an_amendment_changes_nothing_that_was_earned_or_agreed_before(first: in
             fuzz.finish(500 * DAY_MS)
             check_books(fuzz.state)
         for deal_id in open_deals:
-            assert _end(changed, deal_id) == _end(unchanged, deal_id), f"seed {seed}"
-
-
-def _end(fuzz: Fuzz, deal_id: bytes) -> tuple[str, int] | None:
-    """How a deal has ended; None while it is open. Deals in dispute depend on the length of its window."""
-    deal: Deal | None = fuzz.rehearsal.history.deals.get(deal_id)
-    return None if deal is None or deal.disputed else (deal.status, deal.paid)
+            ends = [fuzz.rehearsal.history.deals.get(deal_id) for fuzz in (changed, unchanged)]
+            # How long a decision can be disputed is a matter of the charter of its day, so one may still be open.
+            results = {(deal.status, deal.paid) for deal in ends if deal is not None}
+            assert len(results) <= 1, f"seed {seed}"
 
 
 def test_a_history_is_its_seed() -> None:
