@@ -230,6 +230,8 @@ class NodeCore:
         if message is None:
             return
         session.inbox.append(message)
+        if isinstance(message, m.BlocksEnd):
+            self.sync.ask_ahead(session, message.height, self.now)
         self._work(session)
         if len(session.inbox) > INBOX_MAX and not session.paused:
             session.paused = True

@@ -268,7 +268,7 @@ class Sync:
     def on_blocks_end(self, session: Session, now: int) -> None:
         if session.asks:
             session.asks.popleft()
-        session.blocks_asked = 0
+        session.blocks_asked = now if session.asks else 0
         if session.needs_entries:
             session.needs_entries = False
             self.ask_blocks(session, now, with_entries=True)
@@ -294,6 +294,14 @@ class Sync:
         session.blocks_asked = now
         session.asks.append(with_entries)
         self.send(session.peer, m.GetBlocks(self._ledger.head.height + 1, m.BLOCKS_MAX, with_entries))
+
+    def ask_ahead(self, session: Session, height: int, now: int) -> None:
+        """Ask for what comes after an answer that has come, before it is worked through: one at a time."""
+        is_long = len(session.asks) == 1 and session.asks[0]
+        if is_long and self._ledger.head.height < height <= session.height and not self.is_stopped:
+            session.blocks_asked = now
+            session.asks.append(True)
+            self.send(session.peer, m.GetBlocks(height, m.BLOCKS_MAX, True))
 
     def ask_block(self, session: Session, height: int, now: int) -> None:
         """Ask for one block that is not the next one, to compare it with ours."""
