@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tallystick.node.outlook import Looker, Outlook
+from tallystick.node.writes import WRITES
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.base import Body
@@ -126,3 +127,8 @@ def test_an_expulsion_tells_of_its_notice(kept: Kept) -> None:
     assert "bo" not in seen.next[0]
     assert "notice" in seen.remarks[0]
     assert seen.deadline - kept.now > HOUR_MS
+
+
+def test_every_write_can_be_tried_out() -> None:
+    """Whatever can be signed can be asked about first."""
+    assert all("dry_run" in args.__struct_fields__ for args, _ in WRITES.values())
