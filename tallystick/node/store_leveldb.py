@@ -38,6 +38,9 @@ RESERVE_BYTES: Final = 8 * 1024 * 1024
 WRITE_BUFFER_BYTES: Final = 2 * 1024 * 1024
 """What a log holds at most. Smaller than LevelDB's own choice, because whoever opens the database replays it."""
 
+CACHE_BYTES: Final = 32 * 1024 * 1024
+"""What is kept unpacked of the tables, once it was read: ids are scattered, so every look goes to another place."""
+
 _HEAD_KEY: Final = OWN + b"head"
 _HEAD: Final = struct.Struct(">BQQ")
 """Format, last batch, first batch that has a row."""
@@ -389,6 +392,7 @@ def _open_database(path: Path, *, paranoid: bool, create: bool = False) -> Any:
         error_if_exists=create,
         paranoid_checks=paranoid,
         write_buffer_size=WRITE_BUFFER_BYTES,
+        lru_cache_size=CACHE_BYTES,
         bloom_filter_bits=10,
     )
 
