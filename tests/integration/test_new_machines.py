@@ -55,8 +55,18 @@ def test_a_second_computer_joins_by_a_ticket_and_trades(trio_of: list[Computer])
     seal([ana, bo, new])
     ana.done("device", "revoke", "Phone")
     seal([ana, bo])
-    until(lambda: new.tally("offer", "roast", "1").code == 1, "the cut reaches the phone")
-    assert new.tally("offer", "roast", "1").error["code"] == "revoked"
+    until(lambda: not any(row["connected"] for row in new.read("peers")), "the others let the phone go")
+    late = new.tally("offer", "roast", "1")
+    # Whether the block reached the phone before the others let it go is luck; that it works no more is not.
+    if late.code:
+        assert late.error["code"] == "revoked"
+    else:
+        ana.done("offer", "roast", "1")
+        seal([ana, bo])
+        assert not ana.has(late.value["entry"])
+        assert not bo.has(late.value["entry"])
+    status = {row["label"]: row["status"] for row in ana.done("device", "list")}
+    assert status["Phone"] == "revoked"
 
 
 def test_a_ticket_works_once(trio_of: list[Computer], tmp_path: Path) -> None:
