@@ -23,7 +23,7 @@ from tests.integration.computers import Computer, agree, charter, computers, joi
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-BLOCKS = 250
+BLOCKS = 1200
 EARLY = 30
 
 
