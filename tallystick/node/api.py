@@ -33,6 +33,7 @@ import h11
 import trio
 
 from tallystick.crypto.keys import SecretKey
+from tallystick.node.aside import Encoded
 from tallystick.node.errors import ApiError, ExitCode, HomeError, HomeReason, NodeError
 
 if TYPE_CHECKING:
@@ -167,26 +168,22 @@ async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
         status, value = error.error_status_hint, _error("bad-request", str(error))
     except ApiError as error:
         status, value = error.status, _error(error.reason, error.message, error.hint, error.exit_code)
-    data = json.dumps(value, separators=(",", ":")).encode("ascii")
+    if not isinstance(value, Encoded):
+        value = Encoded([json.dumps(value, separators=(",", ":")).encode("ascii")])
     if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     headers = [
         ("Content-Type", "application/json; charset=utf-8"),
-        ("Content-Length", str(len(data))),
+        ("Content-Length", str(value.size_bytes)),
         ("Cache-Control", "no-store"),
         ("Connection", "close"),
     ]
     with trio.fail_after(REQUEST_S), suppress(trio.BrokenResourceError):
-        await stream.send_all(
-            b"".join(
-                connection.send(event) or b""
-                for event in (
-                    h11.Response(status_code=status, headers=headers),
-                    h11.Data(data=data),
-                    h11.EndOfMessage(),
-                )
-            )
-        )
+        first = connection.send(h11.Response(status_code=status, headers=headers)) or b""
+        for number, part in enumerate(value.parts):
+            data = connection.send(h11.Data(data=part)) or b""
+            await stream.send_all(data if number else first + data)
+        connection.send(h11.EndOfMessage())
 
 
 async def _read(connection: h11.Connection, stream: trio.SocketStream) -> tuple[h11.Request, bytes]:

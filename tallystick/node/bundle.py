@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.node import messages as m
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tallystick.node.archive import Archive, BlockRow
     from tallystick.node.core import NodeCore
     from tallystick.protocol.entry import Entry
+    from tallystick.protocol.ledger import Ledger
 
 MAGIC: Final = b"TALLYB1\n"
 VERSION: Final = 1
@@ -89,14 +90,30 @@ class Taken:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_bundle(core: NodeCore, file: BinaryIO, *, base: int, now: int, key: SecretKey | None) -> dict[str, int]:
+class Contents(NamedTuple):
+    """What a bundle is made of: a ledger, and what only the node that has it knows."""
+
+    ledger: Ledger
+    archive: Archive
+    loose: list[Entry]
+    """Entries that do not connect yet."""
+    device: bytes
+    sealing: list[bytes]
+    """Messages of the vote on the next block."""
+
+
+def contents_of(core: NodeCore) -> Contents:
+    """All that a node has."""
+    return Contents(core.ledger, core.archive, core.loose, core.device, core.sealer.messages())
+
+
+def write_bundle(contents: Contents, file: BinaryIO, *, base: int, now: int, key: SecretKey | None) -> dict[str, int]:
     """Write everything after block `base`: 0 for all. Returns what was written, by noun.
 
     Raises OSError, StoreError.
     """
-    ledger, archive = core.ledger, core.archive
+    ledger, archive, loose, device, sealing = contents
     pending = sorted(ledger.pool.entries.values(), key=lambda row: (row.level, row.moment, row.entry.id))
-    sealing = core.sealer.messages()
     heights = range(base + 1, ledger.head.height + 1)
     counts = {"blocks": len(heights), "entries": 0, "messages": len(sealing)}
     hasher = sha256()
@@ -108,8 +125,8 @@ def write_bundle(core: NodeCore, file: BinaryIO, *, base: int, now: int, key: Se
     kind = "delta" if base else "full"
     put(MAGIC)
     # Looked at twice and never held: a whole ledger may be larger than the memory.
-    total = len(pending) + len(core.loose) + sum(len(_block(archive, height).entry_ids) for height in heights)
-    head = [VERSION, ledger.id, kind, base, now, core.device, [len(heights), total, len(sealing)]]
+    total = len(pending) + len(loose) + sum(len(_block(archive, height).entry_ids) for height in heights)
+    head = [VERSION, ledger.id, kind, base, now, device, [len(heights), total, len(sealing)]]
     put(encode_frame(codec.encode(head)))  # type: ignore[arg-type]
     for height in heights:
         row = _block(archive, height)
@@ -120,7 +137,7 @@ def write_bundle(core: NodeCore, file: BinaryIO, *, base: int, now: int, key: Se
         for data in m.frames_of(m.Block(row.header, row.certificate, row.readys, row.entry_ids)):
             put(encode_frame(data))
     counts["entries"] += len(pending)
-    for frame in _entry_frames([row.entry for row in pending] + core.loose):
+    for frame in _entry_frames([row.entry for row in pending] + loose):
         put(frame)
     for part in in_parts(sealing):
         for data in m.frames_of(m.Sealing(part)):

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tallystick.crypto.signatures import is_valid
-from tallystick.node.bundle import BundleError, Judge, damaged, write_bundle
+from tallystick.node.bundle import BundleError, Contents, Judge, damaged, write_bundle
 from tallystick.node.effects import Check
 from tallystick.node.errors import ExitCode
 from tallystick.node.writes_base import ArgumentError
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
-    from tallystick.node.core import NodeCore
 
 SEALED_MAGIC: Final = b"TALLYE1\n"
 CHUNK_BYTES: Final = 64 * 1024
@@ -39,13 +38,13 @@ _SCRYPT_N_MAX: Final = 1 << 20
 BLOCKS_BACK: Final = 256
 
 
-def write_bundle_file(core: NodeCore, args: Mapping[str, Any], now: int, key: SecretKey | None) -> dict[str, Any]:
+def write_bundle_file(contents: Contents, args: Mapping[str, Any], now: int, key: SecretKey | None) -> dict[str, Any]:
     """`bundle out`: args are path, full, since (a height), passphrase.
 
     Raises ArgumentError, BundleError, StoreError.
     """
     path = _path(args)
-    height = core.ledger.head.height
+    height = contents.ledger.head.height
     since = args.get("since")
     if since is not None and (type(since) is not int or not 0 <= since <= height):
         raise ArgumentError(f"since is a height from 0 to {height}")
@@ -57,7 +56,7 @@ def write_bundle_file(core: NodeCore, args: Mapping[str, Any], now: int, key: Se
             sink: BinaryIO = file
             if args.get("passphrase"):
                 sink = _Sealing(file, str(args["passphrase"]))  # type: ignore[assignment]
-            counts = write_bundle(core, sink, base=base, now=now, key=key)
+            counts = write_bundle(contents, sink, base=base, now=now, key=key)
             if isinstance(sink, _Sealing):
                 sink.finish()
             file.flush()

@@ -96,12 +96,12 @@ class LocalLedger:
         core.sealer.alone(now, at_once=at_once)
 
     def _bundle(self, op: str, args: Mapping[str, Any], key: SecretKey | None, now: int) -> Any:
-        from tallystick.node.bundle import read_bundle
+        from tallystick.node.bundle import contents_of, read_bundle
         from tallystick.node.bundle_file import open_bundle, two_core_judge, write_bundle_file
 
         core = self.core()
         if op == "bundle_out":
-            return write_bundle_file(core, args, now, key)
+            return write_bundle_file(contents_of(core), args, now, key)
         with open_bundle(args) as file, two_core_judge() as judge:
             taken = read_bundle(core, file, now=now, judge=judge)
         self.settle(now)

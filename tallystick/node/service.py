@@ -16,16 +16,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import trio
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import self_test
-from tallystick.node import api, knock, service_keys
+from tallystick.node import api, knock, service_bundle, service_keys
 from tallystick.node.archive import Archive
-from tallystick.node.bundle import Taken, taking
-from tallystick.node.bundle_file import open_bundle, write_bundle_file
+from tallystick.node.aside import LONG, Aside
 from tallystick.node.collector import collecting_rarely
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
@@ -52,8 +50,6 @@ from tallystick.node.reach import DIAL_S, Reach
 from tallystick.node.read_args import ReadArgs, read_args
 from tallystick.node.service_args import (
     OWN_ARGS,
-    BundleInArgs,
-    BundleOutArgs,
     SealArgs,
     SyncArgs,
 )
@@ -66,7 +62,7 @@ from tallystick.node.transport import (
     Resumed,
     Transport,
 )
-from tallystick.node.verifier import Verifier, verdicts_of
+from tallystick.node.verifier import Verifier
 from tallystick.node.view import CatchingUpFact, NodeFacts
 
 if TYPE_CHECKING:
@@ -116,6 +112,7 @@ class Node:
         self._nursery: trio.Nursery | None = None
         self._waiting: deque[Event] = deque()
         self._told_next = 0
+        self.aside = Aside(archive.store, archive.ledger_id(), self.device)
         self.progress = Progress()
         """How catching up goes."""
         self.core = self._load()
@@ -398,9 +395,10 @@ class Node:
 
         if (method == "GET") != (op in READS and op not in POSTED):
             raise ApiError("GET reads, POST does", reason="method", status=405)
-        desk = Desk(self.core)
+        if op in LONG:
+            return await self.aside.answer(op, args, self.facts(), now_ms)
         if op in READS:
-            return desk.do(op, args, None, now, self.facts())
+            return Desk(self.core).do(op, args, None, now, self.facts())
         if self.read_only is not None:
             raise self.read_only
         await self._meet_first()
@@ -462,25 +460,6 @@ class Node:
     async def _op_sync(self, args: SyncArgs, key: SecretKey | None) -> Any:
         return await self.sync(args.address)
 
-    async def _op_bundle_out(self, args: BundleOutArgs, key: SecretKey | None) -> Any:
-        return write_bundle_file(self.core, msgspec.structs.asdict(args), now_ms(), key)
-
-    async def _op_bundle_in(self, args: BundleInArgs, key: SecretKey | None) -> Any:
-        if self.read_only is not None:
-            raise self.read_only
-        taken = Taken()
-        try:
-            with open_bundle(msgspec.structs.asdict(args)) as file:
-                for _ in taking(self.core, file, taken, now=now_ms(), judge=verdicts_of):
-                    self.perform(self.core.effects())
-                    # Peers are served meanwhile.
-                    await trio.lowlevel.checkpoint()
-        except StoreError as error:
-            self.disk_failed(error)
-            raise
-        self.feed(Wake())
-        return taken.to_json() | {"height": self.core.ledger.head.height}
-
     async def _op_stop(self, args: ReadArgs, key: SecretKey | None) -> Any:
         self.stopping.set()
         return {"stopping": True}
@@ -490,8 +469,8 @@ _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]
     "seal": Node._op_seal,
     "sync": Node._op_sync,
     "stop": Node._op_stop,
-    "bundle_out": Node._op_bundle_out,
-    "bundle_in": Node._op_bundle_in,
+    "bundle_out": service_bundle.write,
+    "bundle_in": service_bundle.take,
     "device_ticket": service_keys.device_ticket,
     "member_ticket": service_keys.member_ticket,
     "unlock": service_keys.unlock,

@@ -77,6 +77,13 @@ class Store(Protocol):
         """
         ...
 
+    def freeze(self) -> Store:
+        """The store as it is now, only to be read, also by another thread.
+
+        Close it when it is read. It is closed before anything is scrubbed, and with the store.
+        """
+        ...
+
     def resume(self) -> bool:
         """Try to write again after the disk was full. Returns whether writing is possible."""
         ...

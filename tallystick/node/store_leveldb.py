@@ -32,6 +32,7 @@ from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.guard import FileGuard, GuardState, disk_error, sync_folder
 from tallystick.node.lock import FolderLock
 from tallystick.node.store import OWN, bounds, check_key, damaged, guarded, unguarded
+from tallystick.node.store_frozen import FrozenStore, Stretch
 
 RESERVE_BYTES: Final = 8 * 1024 * 1024
 """Enough to open a database on a disk that is full otherwise: a manifest and one write buffer, with room."""
@@ -74,6 +75,7 @@ class LevelStore:
         self._lock = lock
         self._reserve_bytes = reserve_bytes
         self._db: Any = None
+        self._frozen: list[FrozenStore] = []
         self._first_row = 1
         self._recent: deque[int] = deque()
         """Bytes of each batch since the opening, oldest first: earlier ones are in no log any more."""
@@ -310,8 +312,43 @@ class LevelStore:
             (self.folder / "reserve").unlink(missing_ok=True)
         raise error from (None if cause is error else cause)
 
+    def freeze(self) -> FrozenStore:
+        snapshot = self._database.snapshot()
+
+        def get(key: bytes) -> bytes | None:
+            try:
+                stored: bytes | None = snapshot.get(key, verify_checksums=True)
+            except plyvel.Error as error:
+                self._raise_read(error, key)
+            return stored
+
+        def walk(each: Stretch) -> Iterator[tuple[bytes, bytes]]:
+            cursor = _cursor(snapshot)
+            try:
+                yield from _walk(cursor, each.first, each.stop, include_stop=each.include_stop, reverse=each.reverse)
+            except plyvel.Error as error:
+                self._raise_read(error, each.first)
+
+        frozen = FrozenStore(
+            guard=self.guard,
+            batch=self.batch,
+            is_restored=self.is_restored,
+            get=get,
+            walk=walk,
+            close=snapshot.close,
+        )
+        self._frozen = [each for each in self._frozen if each.is_open] + [frozen]
+        return frozen
+
+    def _close_frozen(self) -> None:
+        for frozen in self._frozen:
+            frozen.close()
+        self._frozen.clear()
+
     def scrub(self, keys: Iterable[bytes]) -> None:
         database = self._database
+        # A value that somebody may still read does not leave the disk.
+        self._close_frozen()
         try:
             for key in keys:
                 # The first time it empties the write buffer into a table, and starts a new log. A value is dropped
@@ -331,6 +368,7 @@ class LevelStore:
             return True
         if self.refusal.reason != StoreReason.DISK_FULL or _free_bytes(self.folder) < 2 * self._reserve_bytes:
             return False
+        self._close_frozen()
         self._database.close()
         self._db = None
         try:
@@ -365,6 +403,7 @@ class LevelStore:
         self.guard.close()
 
     def _close_database(self) -> None:
+        self._close_frozen()
         if self._db is not None:
             self._db.close()
             self._db = None

@@ -18,6 +18,7 @@ from sortedcontainers import SortedDict
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.guard import Guard, MemoryGuard
 from tallystick.node.store import bounds, check_key, guarded, unguarded
+from tallystick.node.store_frozen import FrozenStore, Stretch
 
 
 @dataclass
@@ -56,6 +57,7 @@ class MemoryStore:
         self._undo: list[list[tuple[bytes, bytes | None]]] = []
         """For each batch that is not durable yet, oldest first, what it replaced."""
         self._is_open = True
+        self._frozen: list[FrozenStore] = []
 
     @property
     def is_restored(self) -> bool:
@@ -104,10 +106,30 @@ class MemoryStore:
 
     def scrub(self, keys: Iterable[bytes]) -> None:
         self._check_open()
+        self._close_frozen()
         # What could bring these values back after a power cut is let go.
         wanted = set(keys)
         for batch in self._undo:
             batch[:] = [(key, before) for key, before in batch if key not in wanted]
+
+    def freeze(self) -> FrozenStore:
+        self._check_open()
+        rows = self._rows.copy()
+
+        def walk(each: Stretch) -> Iterator[tuple[bytes, bytes]]:
+            keys = rows.irange(each.first, each.stop, inclusive=(True, each.include_stop), reverse=each.reverse)
+            return ((key, rows[key]) for key in keys)
+
+        frozen = FrozenStore(
+            guard=self.guard,
+            batch=self.batch,
+            is_restored=self.is_restored,
+            get=rows.get,
+            walk=walk,
+            close=rows.clear,
+        )
+        self._frozen = [each for each in self._frozen if each.is_open] + [frozen]
+        return frozen
 
     def resume(self) -> bool:
         full = self.faults.full_after_batches
@@ -116,7 +138,13 @@ class MemoryStore:
         return self.refusal is None
 
     def close(self) -> None:
+        self._close_frozen()
         self._is_open = False
+
+    def _close_frozen(self) -> None:
+        for frozen in self._frozen:
+            frozen.close()
+        self._frozen.clear()
 
     # -- what happens to a disk ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tallystick.node.errors import StoreError, StoreReason
@@ -40,6 +42,43 @@ class StoreContract:
         assert list(store.iterate()) == [(b"Ab", b"2")]
         store.write([(b"Aa", b"3")], sync=True)
         assert store.get(b"Aa") == b"3"
+
+    def test_frozen_store_stays_as_it_was(self, store: Store) -> None:
+        """What is written afterwards is not seen, also by a thread that reads meanwhile; nothing is written there."""
+        store.write([(b"Ea", b"1"), (b"Eb", b"2")], sync=False)
+        frozen = store.freeze()
+        rows = frozen.iterate(b"E")
+        store.write([(b"Ea", b"3"), (b"Ec", b"4")], [b"Eb"], sync=True)
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(list, rows).result() == [(b"Ea", b"1"), (b"Eb", b"2")]
+            assert threads.submit(frozen.get, b"Ea").result() == b"1"
+        assert list(frozen.iterate(b"E", start=b"Ea", reverse=True)) == [(b"Ea", b"1")]
+        assert frozen.get(b"Ec") is None
+        for refused in (lambda: frozen.write([(b"Ed", b"5")], sync=True), lambda: frozen.scrub([b"Ea"])):
+            with pytest.raises(StoreError):
+                refused()
+        assert store.get(b"Eb") is None
+        assert frozen.batch < store.batch
+
+    @pytest.mark.parametrize("how", ["closed", "scrubbed", "store-closed"])
+    def test_frozen_store_is_closed_under_whoever_reads_it(self, store: Store, how: str) -> None:
+        """In the middle of a walk too: by itself, before values are scrubbed, and with the store it is of."""
+        store.write([(b"E%04d" % number, b"1") for number in range(2_000)], sync=False)
+        frozen = store.freeze()
+        rows = frozen.iterate(b"E")
+        next(rows)
+        if how == "closed":
+            frozen.close()
+            frozen.close()
+        elif how == "scrubbed":
+            store.scrub([b"E0000"])
+        else:
+            store.close()
+        with pytest.raises(StoreError) as caught:
+            list(rows)
+        assert caught.value.reason == StoreReason.CLOSED
+        with pytest.raises(StoreError):
+            frozen.get(b"E0000")
 
     def test_iterates_in_order_of_keys(self, store: Store) -> None:
         """A prefix limits, a start begins there, and both work backwards."""

@@ -11,7 +11,7 @@ import pytest
 
 from tallystick.crypto.signatures import is_valid
 from tallystick.node import messages as m
-from tallystick.node.bundle import MAGIC, BundleError, ledger_of, read_bundle, write_bundle
+from tallystick.node.bundle import MAGIC, BundleError, contents_of, ledger_of, read_bundle, write_bundle
 from tallystick.node.bundle_file import CHUNK_BYTES, open_bundle, write_bundle_file
 from tallystick.node.effects import Check, Wake
 from tallystick.node.net_framing import encode_frame
@@ -49,7 +49,7 @@ def _written(cluster: Cluster, name: str, base: int = 0, *, signed: bool = True)
     machine = cluster.machines[name]
     file = io.BytesIO()
     key = machine.secret if signed else None
-    write_bundle(machine.live, file, base=base, now=cluster.clock(machine), key=key)
+    write_bundle(contents_of(machine.live), file, base=base, now=cluster.clock(machine), key=key)
     return file.getvalue()
 
 
@@ -180,7 +180,7 @@ def test_a_sealed_bundle_opens_with_its_passphrase_only(trio: Cluster, tmp_path:
     core = trio.machines["ana"].live
     path = tmp_path / "a.tally"
     args = {"path": str(path), "full": True, "passphrase": "correct horse"}
-    written = write_bundle_file(core, args, trio.now, None)
+    written = write_bundle_file(contents_of(core), args, trio.now, None)
     assert written["blocks"] == trio.height()
     assert path.stat().st_mode & 0o077 == 0
     with open_bundle(args) as file:
