@@ -20,7 +20,7 @@ def check_erasable(act: Act, entry_id: bytes) -> bytes:
     """
     sealed = act.context.history.sealed(entry_id)
     if sealed is None:
-        raise EntryError(Reason.NOT_FOUND, "no such entry in an earlier block")
+        raise EntryError(Reason.NOT_FOUND, "words are erased once the entry is sealed, and no earlier block has it")
     state = act.state
     if entry_id in state.erased:
         raise EntryError(Reason.ALREADY_DONE)
