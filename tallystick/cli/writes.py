@@ -30,6 +30,8 @@ def perform(op: str, args: Mapping[str, Any], options: Options) -> int:
 
 def show_outcome(outcome: Mapping[str, Any], options: Options) -> None:
     """What was written, and what it is now."""
+    for each in outcome.get("warnings") or ():
+        warn(options, str(each))
     if options.json:
         output.result_json(outcome)
         return
@@ -41,6 +43,8 @@ def show_outcome(outcome: Mapping[str, Any], options: Options) -> None:
 
 
 def _show_trial(op: str, outcome: Mapping[str, Any], options: Options) -> None:
+    for each in outcome.get("warnings") or ():
+        warn(options, str(each))
     if options.json:
         output.result_json(outcome)
         return

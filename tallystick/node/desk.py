@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tallystick.node.clock_words import clock_words
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.identity import KeyLockedError
 from tallystick.node.places import ticket_addresses
@@ -89,7 +90,7 @@ class Desk:
         annex = self._annex(draft)
         trial = self._unsigned(draft, annex, now)
         if typed.dry_run:
-            return self._dry(draft, trial, view, now)
+            return self._dry(draft, trial, view, now) | {"warnings": clock_words(self._core, now)}
         result = self._try_out(trial, now)
         if result.reason is not None:
             raise RefusedError(result.reason, result.detail)
@@ -101,10 +102,12 @@ class Desk:
             )
         if key.public != self._core.device:
             raise KeyLockedError("this is not the key of this device", reason="wrong-key")
+        # Before the block that this entry may be in: by that the clock would look right.
+        warnings = clock_words(self._core, now)
         entry = self._signed(draft, annex, key, now)
         self._core.submit(entry, now)
         self.convict(key, now)
-        answer = self.status_of(entry, draft.deal)
+        answer = self.status_of(entry, draft.deal) | {"warnings": warnings}
         if draft.secret is not None:
             answer["ticket"] = self._ticket(entry, draft, now)
         return answer

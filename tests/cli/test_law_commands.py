@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.cli.client import now_ms
 from tallystick.cli.toml import to_toml
 from tests.cli.called import Caller
 
@@ -65,3 +66,22 @@ def test_settlement_of_nonsense_is_usage(cafe: Caller) -> None:
     assert cafe("settlement", "--at", "5", "--percent", "101").code == 2
     assert cafe("statement").code == 2
     assert cafe("statement", "nobody").code == 3
+
+
+def test_odd_clock_is_told_of_and_refuses_nothing(
+    cafe: Caller, passphrase: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stderr, also of a dry run and for programs; what is asked for is done."""
+    monkeypatch.setenv("TALLY_PASSPHRASE_FILE", str(passphrase))
+    assert "set the clock" not in cafe("offer", "roast", "1").err
+    right = now_ms()
+    for later_days, words in ((-1, "but the newest block is"), (20, "20 days after the newest block")):
+        now = right + later_days * 86_400_000
+        monkeypatch.setattr("tallystick.cli.client.now_ms", lambda now=now: now)
+        for line in (["--dry-run"], ["--dry-run", "--json"], ["--json"]):
+            called = cafe("offer", "roast", "1", *line)
+            assert called.code == 0
+            assert words in called.err
+            if "--json" in line:
+                assert [words in each for each in called.value["warnings"]] == [True]
+        assert cafe("offer", "roast", "1", "-q", "--dry-run").err == ""
