@@ -85,7 +85,7 @@ WORDS: Final = {
     "found": "name",
     "join": "name",
     "offer": "title, note",
-    "deliver": "note, files (names of the evidence, in its order)",
+    "deliver": "note, files (names of the evidence, in its order), public (true: every member may have the files)",
     "return": "note",
     "reject": "reason",
     "device.add": "label",

@@ -37,6 +37,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Deals": {
         "deals": "read",
         "deliver": "deals",
+        "evidence": "evidence",
         "return": "deals",
         "approve": "deals",
         "reject": "deals",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.cli.render_audit import audit
+from tallystick.cli.render_evidence import evidence_text
 from tallystick.cli.render_explain import explain
 from tallystick.cli.render_keys import devices, fork, recoveries
 from tallystick.cli.render_money import charter_diff, charter_simulate, market, settlement, statement
@@ -294,6 +295,7 @@ def proposals(answer: Rows, now_ms: int) -> str:
 
 RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "points": points,
+    "evidence": lambda answer, now_ms: evidence_text(answer),
     "explain": explain,
     "deals": deals,
     "offers": offers,

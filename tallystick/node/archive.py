@@ -15,6 +15,7 @@ import msgspec
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import layout
+from tallystick.node.blobs import MemoryBlobs
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol.act import Sealed
 from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_untrusted
@@ -25,6 +26,7 @@ from tallystick.protocol.state import State
 from tallystick.protocol.structure import Waiting
 
 if TYPE_CHECKING:
+    from tallystick.node.blobs import Blobs
     from tallystick.node.store import Store
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -124,8 +126,10 @@ _read_deal = msgspec.msgpack.Decoder(Deal).decode
 class Archive:
     """One ledger's store. Not thread-safe: one loop owns it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, blobs: Blobs | None = None) -> None:
         self.store = store
+        self.blobs: Blobs = MemoryBlobs() if blobs is None else blobs
+        """Evidence files."""
         self._sealed: dict[bytes, SealedRow | None] = {}
         self._heights: dict[int, HeightRow] = {}
 
@@ -241,6 +245,8 @@ class Archive:
         paths = [path for path, data in executed.rows.items() if data is not None and path.startswith(_ERASED)]
         if paths:
             self.store.scrub([layout.ANNEX + bytes.fromhex(path.removeprefix(_ERASED)) for path in paths])
+            for path in paths:
+                self.drop_evidence(bytes.fromhex(path.removeprefix(_ERASED)))
 
     def entries_with(self, needle: bytes) -> Iterator[Entry]:
         """Stored entries whose header holds these bytes somewhere. It reads them all: for rare questions."""
@@ -410,6 +416,24 @@ class Archive:
         """All peers that were ever connected, by node key."""
         for key, data in self.store.iterate(prefix=layout.CONTACT):
             yield key[1:], _read_contact(data)
+
+    def keep_evidence(self, digest: bytes, entry_id: bytes, deal_id: bytes) -> None:
+        """Write down which delivery names an evidence file that is here: by it others may ask for the file."""
+        self.store.write([(layout.EVIDENCE + digest + entry_id, deal_id)], sync=False)
+
+    def evidence_of(self, digest: bytes) -> list[tuple[bytes, bytes]]:
+        """(delivery, deal) of all that are known to name a file."""
+        return [(key[33:], deal) for key, deal in self.store.iterate(prefix=layout.EVIDENCE + digest)]
+
+    def drop_evidence(self, entry_id: bytes) -> None:
+        """The words of an entry are erased: the files that only it names go with them."""
+        entry = self.entry(entry_id)
+        if entry is None or entry.kind != "deliver":
+            return
+        for digest, _ in entry.body.get("evidence") or ():
+            self.store.write((), [layout.EVIDENCE + digest + entry_id], sync=False)
+            if not self.evidence_of(digest):
+                self.blobs.drop(digest)
 
     # -- start-up ------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import messages as m
+from tallystick.node.blob_exchange import BlobExchange
 from tallystick.node.config import SealingTimes
 from tallystick.node.effects import Effect, HangUp, Learn, Pause, Recheck, Resume, Verified, Verify, Wake
 from tallystick.node.errors import StoreError, StoreReason
@@ -91,6 +92,7 @@ class NodeCore:
         self.out: list[Effect] = []
         self.intake = Intake(ledger, archive)
         self.sync = Sync(ledger, archive, self.out)
+        self.blobs = BlobExchange(self)
         self.loose = list(loose)
         """Our own entries from before the ledger was here: a join."""
         self._handed_in = frozenset(entry.id for entry in loose)
@@ -133,6 +135,7 @@ class NodeCore:
             case PeerDown(peer=peer):
                 self.sync.close(peer)
                 self.intake.forget_peer(peer)
+                self.blobs.close(peer, now)
             case Gossip():
                 self._on_gossip(event)
             case Resumed():
@@ -288,6 +291,10 @@ class NodeCore:
                     self.sync.send_sealing(session.peer, self.sealer.messages())
             case m.Peers():
                 self._on_peers(message)
+            case m.GetBlob():
+                self.blobs.on_get(session, message, now)
+            case m.Chunk():
+                self.blobs.on_chunk(session, message, now)
             case m.Bye():
                 self.out.append(HangUp(session.peer, f"the other side: {message.code}", False))
             case _:
@@ -489,6 +496,7 @@ class NodeCore:
         self._repair_next = self.now + REPAIR_MS
         self.intake.expire(self.now)
         self.sync.tick(self.now)
+        self.blobs.tick(self.now)
 
     def _remember(self, peer: PeerKey, addresses: Sequence[str]) -> None:
         """Keep where a member says it can be reached, for the next start. It speaks for nobody else."""

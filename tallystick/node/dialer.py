@@ -8,7 +8,7 @@ Source: docs/spec/sync.md#reaching
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -95,11 +95,12 @@ class Dialer:
             out.append((peer, list(reversed(target.addresses))))
         return out
 
-    def is_trying(self, now: int) -> bool:
-        """Whether somebody is being dialled, or is due."""
+    def is_trying(self, now: int, among: Collection[PeerKey] | None = None) -> bool:
+        """Whether somebody, or one of these, is being dialled, or is due."""
         return any(
             target.dialling or (target.next_ms <= now and not self.is_blamed(peer, now))
             for peer, target in self._targets.items()
+            if among is None or peer in among
         )
 
     def wake(self, connected: Iterable[PeerKey]) -> int | None:

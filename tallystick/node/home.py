@@ -3,7 +3,7 @@
     config.toml          settings, optional; see `config`
     device.key           the signing key, sealed by a passphrase
     node.key             the node key; unattended, so not sealed
-    ledgers/<id>/        one ledger: database, guard, lock; see `store_leveldb`
+    ledgers/<id>/        one ledger: database, guard, lock, see `store_leveldb`; evidence files, see `blobs`
     run/                 what only a running node needs: its lock and its socket
 
 Folders are for their owner alone (0700), files too (0600), as for any program that keeps keys. What the files mean is
@@ -24,6 +24,7 @@ from tallystick.node.errors import HomeError, HomeReason, NodeError
 from tallystick.node.guard import sync_folder
 
 if TYPE_CHECKING:
+    from tallystick.node.blobs import FolderBlobs
     from tallystick.node.config import Config
     from tallystick.node.lock import FolderLock
     from tallystick.node.store_leveldb import LevelStore
@@ -252,6 +253,12 @@ class Home:
         if not path.is_dir():
             raise HomeError(f"no ledger {ledger.hex()[:8]} here", reason=HomeReason.NOT_FOUND)
         return LevelStore.open(path, wait_s=wait_s)
+
+    def open_blobs(self, ledger: bytes) -> FolderBlobs:
+        """Evidence files of a ledger."""
+        from tallystick.node.blobs import FolderBlobs
+
+        return FolderBlobs(self.ledger_path(ledger) / "evidence")
 
     def drop_ledger(self, ledger: bytes) -> None:
         """Remove a ledger that never came to be, finished or not. Raises HomeError."""

@@ -17,6 +17,7 @@
 | `G` | name | the head, the log, the format |
 | `K` | height | [[member, node key], ...]: who seals from this height on |
 | `N` | node key | addresses of a peer, as it or others said |
+| `F` | sha-256, entry id | deal id: a delivery that names an evidence file which is here |
 | `R` | node key | [address, at, height]: when a peer was connected last, and the address that led to it |
 
 Source: docs/spec/storage.md
@@ -42,6 +43,7 @@ META: Final = b"G"
 SEATS: Final = b"K"
 ADDRESS: Final = b"N"
 CONTACT: Final = b"R"
+EVIDENCE: Final = b"F"
 
 HEAD_KEY: Final = META + b"head"
 LEDGER_KEY: Final = META + b"ledger"

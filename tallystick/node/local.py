@@ -73,6 +73,8 @@ class LocalLedger:
             return self._seal(now)
         if op in ("bundle_in", "bundle_out"):
             return self._bundle(op, args, key, now)
+        if op == "evidence_add":
+            return self._evidence_add(desk.view(now), str(args["deal"]), str(args["path"]))
         if op == "member_ticket":
             from tallystick.node.recovering import member_ticket_json
 
@@ -109,6 +111,16 @@ class LocalLedger:
             taken = read_bundle(core, file, now=now, judge=judge)
         self.settle(now)
         return taken.to_json() | {"height": core.ledger.head.height}
+
+    @staticmethod
+    def _evidence_add(view: View, deal: str, path: str) -> dict[str, Any]:
+        from pathlib import Path
+
+        from tallystick.node.reads_evidence import evidence_of, keep_file, named_files
+
+        deal_id, row, named = named_files(view, deal)
+        keep_file(view, view.archive.blobs.take(Path(path), {each.digest for each in named}), deal_id, named)
+        return evidence_of(view, deal_id, row)
 
     def _device_ticket(self, key: SecretKey | None, now: int) -> dict[str, Any]:
         """A ticket that no machine can use by itself: what it says is carried to the new one and back."""
@@ -154,7 +166,7 @@ def open_local(home: Home, prefix: str | None, *, now: int, wait_s: float = 0.0)
     ledger_id = home.choose_ledger(prefix or home.read_config().ledger)
     store = home.open_store(ledger_id, wait_s=wait_s)
     try:
-        archive = Archive(store)
+        archive = Archive(store, home.open_blobs(ledger_id))
         archive.ledger_id()
         yield LocalLedger(home, ledger_id, archive, now)
     finally:

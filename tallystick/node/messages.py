@@ -28,6 +28,8 @@ ENTRIES_MAX: Final = 64
 BLOCKS_MAX: Final = 64
 #: Largest message in parts.
 MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+#: Bytes of an evidence file in one answer; only the last one has fewer.
+CHUNK_BYTES: Final = 192 * 1024
 #: Room for the framing of one part.
 _PART_BYTES: Final = FRAME_BYTES_MAX - 256
 _DEVICES_MAX: Final = 4096
@@ -149,6 +151,23 @@ class Peers(Message, frozen=True):
     ]
 
 
+class GetBlob(Message, frozen=True):
+    """Send me bytes of an evidence file from this offset on. One such question at a time is open of each file."""
+
+    NAME: ClassVar[str] = "get_blob"
+    sha256: Bytes32
+    offset: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
+class Chunk(Message, frozen=True):
+    """The answer: as many bytes as fit, or as there are. None: you cannot have it of me, whyever."""
+
+    NAME: ClassVar[str] = "chunk"
+    sha256: Bytes32
+    offset: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    data: Annotated[bytes, msgspec.Meta(max_length=CHUNK_BYTES)]
+
+
 class Bye(Message, frozen=True):
     """I hang up, and why."""
 
@@ -158,7 +177,22 @@ class Bye(Message, frozen=True):
 
 _KINDS: Final[dict[str, type[Message]]] = {
     cls.NAME: cls
-    for cls in (Hello, Heads, Want, Entries, New, GetBlocks, Block, BlocksEnd, Sealing, GetSealing, Peers, Bye)
+    for cls in (
+        Hello,
+        Heads,
+        Want,
+        Entries,
+        New,
+        GetBlocks,
+        Block,
+        BlocksEnd,
+        Sealing,
+        GetSealing,
+        Peers,
+        GetBlob,
+        Chunk,
+        Bye,
+    )
 }
 
 

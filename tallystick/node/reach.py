@@ -158,6 +158,12 @@ class Reach:
         self._again = dict.fromkeys(self._again, (0, AGAIN_MS_MIN))
         self._work.set()
 
+    def call(self, peers: Iterable[PeerKey]) -> None:
+        """Somebody wants something of these: dial them now."""
+        for peer in peers:
+            self._dialer.hurry_for(peer)
+        self._work.set()
+
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

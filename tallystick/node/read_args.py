@@ -56,6 +56,10 @@ class OffersArgs(PartnerArgs, frozen=True, kw_only=True):
     """Also those that can no longer be accepted, as long as the state knows them."""
 
 
+class EvidenceArgs(ReadArgs, frozen=True, kw_only=True):
+    deal: Ref
+
+
 class LogArgs(ReadArgs, frozen=True, kw_only=True):
     limit: Limit | None = None
     """Only so many, the newest ones."""

@@ -15,6 +15,7 @@ from tallystick.node.read_args import (
     CharterArgs,
     CharterTextArgs,
     DealsArgs,
+    EvidenceArgs,
     ExplainArgs,
     LogArgs,
     MarketArgs,
@@ -32,6 +33,7 @@ from tallystick.node.reads_blocks import blocks
 from tallystick.node.reads_charter import charter_diff, charter_simulate
 from tallystick.node.reads_deals import deals, offers
 from tallystick.node.reads_devices import devices, recoveries
+from tallystick.node.reads_evidence import evidence
 from tallystick.node.reads_explain import explain
 from tallystick.node.reads_fork import fork
 from tallystick.node.reads_inbox import inbox
@@ -83,6 +85,7 @@ _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] =
     "charter_simulate": (CharterTextArgs, charter_simulate),
     "deals": (DealsArgs, deals),
     "devices": (PartnerArgs, devices),
+    "evidence": (EvidenceArgs, evidence),
     "explain": (ExplainArgs, explain),
     "export": (ReadArgs, export),
     "fork": (ReadArgs, fork),

@@ -21,7 +21,7 @@ import trio
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import self_test
-from tallystick.node import api, knock, service_bundle, service_keys
+from tallystick.node import api, knock, service_bundle, service_evidence, service_keys
 from tallystick.node.archive import Archive
 from tallystick.node.aside import LONG, Aside
 from tallystick.node.collector import collecting_rarely
@@ -470,6 +470,8 @@ _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]
     "sync": Node._op_sync,
     "stop": Node._op_stop,
     "bundle_out": service_bundle.write,
+    "evidence_add": service_evidence.add,
+    "evidence_get": service_evidence.get,
     "bundle_in": service_bundle.take,
     "device_ticket": service_keys.device_ticket,
     "member_ticket": service_keys.member_ticket,
@@ -498,9 +500,10 @@ async def open_node(
     config = replace(config, mdns=config.mdns and mdns)
     lock = home.lock_run()
     try:
-        store = home.open_store(home.choose_ledger(prefix or config.ledger), wait_s=5.0)
+        ledger_id = home.choose_ledger(prefix or config.ledger)
+        store = home.open_store(ledger_id, wait_s=5.0)
         try:
-            archive = Archive(store)
+            archive = Archive(store, home.open_blobs(ledger_id))
             topic = tagged_hash("gossip", archive.ledger_id()).hex()[:32]
             transport = Libp2pTransport(
                 home.read_node_key(),

@@ -1,4 +1,4 @@
-"""Arguments of what only a running node does: sealing, meeting others, bundles, the lock.
+"""Arguments of what only a running node does: sealing, meeting others, bundles, evidence files, the lock.
 
 Source: docs/spec/api.md
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from tallystick.node.read_args import ReadArgs
+from tallystick.node.read_args import ReadArgs, Ref
 
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Passphrase = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -57,10 +57,24 @@ class BundleInArgs(ReadArgs, frozen=True, kw_only=True):
     passphrase: Passphrase | None = None
 
 
+class EvidenceAddArgs(ReadArgs, frozen=True, kw_only=True):
+    deal: Ref
+    path: FilePath
+    """A file on this computer that a delivery of the deal names by its hash."""
+
+
+class EvidenceGetArgs(ReadArgs, frozen=True, kw_only=True):
+    deal: Ref
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 30.0
+    """How long the answer waits without a byte coming."""
+
+
 OWN_ARGS: Final[Mapping[str, type[ReadArgs]]] = {
     "bundle_in": BundleInArgs,
     "bundle_out": BundleOutArgs,
     "device_ticket": DeviceTicketArgs,
+    "evidence_add": EvidenceAddArgs,
+    "evidence_get": EvidenceGetArgs,
     "lock": ReadArgs,
     "member_ticket": MemberTicketArgs,
     "seal": SealArgs,

@@ -96,6 +96,8 @@ class DealArgs(Args, frozen=True, kw_only=True):
 class DeliverArgs(DealArgs, frozen=True, kw_only=True):
     units: Count
     evidence: Annotated[tuple[EvidenceArgs, ...], msgspec.Meta(max_length=16)] = ()
+    public: bool = False
+    """Every member may have the files, not only who has to judge them."""
 
 
 class ApproveArgs(DealArgs, frozen=True, kw_only=True):
@@ -189,6 +191,10 @@ def deliver(view: View, args: DeliverArgs) -> Draft:
     words = words_of(note=args.note)
     if any(row.name for row in args.evidence):
         words["files"] = [row.name for row in args.evidence]
+    if args.public:
+        if not evidence:
+            raise ArgumentError("there is no evidence that could be public")
+        words["public"] = True
     return Draft(Deliver(deal=deal, units=args.units, evidence=evidence or None), words, deal)
 
 

@@ -64,6 +64,7 @@ def test_every_read_answers_before_the_ledger_is_here() -> None:
     view.ledger = Ledger(kept.ledger.id, view.archive)
     view.me = None
     about: dict[str, dict[str, Any]] = {
+        "evidence": {"deal": "abcdef01"},
         "explain": {"id": "abcdef01"},
         "show": {"id": "abcdef01"},
         "prove_points": {"partner": "abcdef01"},

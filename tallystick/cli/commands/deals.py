@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tallystick.cli.command import Values, argument, number, option, words, write
-from tallystick.cli.errors import CommandError
-from tallystick.node.errors import ExitCode
+from tallystick.cli.command import argument, command, number, option, words, write
+from tallystick.cli.errors import CommandError, warn
+from tallystick.node.errors import ExitCode, NodeError
+
+if TYPE_CHECKING:
+    from tallystick.cli.options import Options
 
 _CHUNK_BYTES = 1024 * 1024
 
 
-def _delivery_args(values: Values) -> dict[str, Any]:
-    """Evidence is named by its content: the files themselves stay where they are. Raises CommandError."""
-    return {**values, "evidence": [_evidence(Path(each)) for each in values["evidence"]]}
+def _deliver(options: Options, deal: str, units: int, evidence: tuple[str, ...], public: bool, note: str | None) -> int:
+    """Evidence is named by its content; a copy of it is kept, so that others can ask for it."""
+    from tallystick.cli.writes import perform
+
+    files = [Path(each).expanduser().absolute() for each in evidence]
+    args: dict[str, Any] = {"deal": deal, "units": units}
+    args |= {"evidence": [_evidence(each) for each in files]} if files else {}
+    args |= {"public": True} if public else {}
+    code = perform("deliver", args if note is None else {**args, "note": note}, options)
+    if code == ExitCode.DONE and not options.dry_run:
+        for each in files:
+            _keep(options, deal, each)
+    return code
+
+
+def _keep(options: Options, deal: str, path: Path) -> None:
+    """The delivery stands whether or not its files can be kept here."""
+    from tallystick.cli.client import Client
+    from tallystick.cli.reads import open_home
+
+    try:
+        Client(open_home(options), options).with_key("evidence_add", {"deal": deal, "path": str(path)}, None)
+    except NodeError as error:
+        warn(options, f"nobody can fetch {path.name} from here: {error.message}")
 
 
 def _evidence(path: Path) -> dict[str, Any]:
@@ -35,17 +59,20 @@ def _evidence(path: Path) -> dict[str, Any]:
     return {"sha256": digest.hexdigest(), "size": size, "name": path.name}
 
 
-deliver: Final = write(
+deliver: Final = command(
     "deliver",
     "Say that work is done: how many units of a deal of yours.",
     argument("DEAL"),
     number("UNITS"),
     option(
-        "--evidence", multiple=True, metavar="FILE", about="A file that shows it, named by its hash; may be repeated."
+        "--evidence",
+        multiple=True,
+        metavar="FILE",
+        about="A file that shows it: its hash is written, a copy kept for who has to judge. May be repeated.",
     ),
+    option("--public", is_flag=True, about="Every member may have these files."),
     words(),
-    args=_delivery_args,
-)
+)(_deliver)
 
 return_: Final = write(
     "return",
