@@ -17,7 +17,10 @@ import trio
 from tallystick.cli import output
 from tallystick.cli.errors import CommandError
 from tallystick.node import arriving_net, joining, service, service_keys
+from tallystick.node.desk import Desk
 from tallystick.node.errors import ExitCode
+from tallystick.node.net_address import read_address_untrusted
+from tallystick.node.net_listen import read_place
 from tallystick.node.transport import DialError, ListenError, TransportError
 
 if TYPE_CHECKING:
@@ -36,10 +39,31 @@ T = TypeVar("T")
 _TAKEN = "address already in use"
 
 
+def _check_addresses(listen: Sequence[str], peers: Sequence[str]) -> None:
+    """What somebody typed and no network could mend. Raises CommandError: bad-address."""
+    try:
+        for each in listen:
+            read_place(each)
+        for each in peers:
+            read_address_untrusted(each)
+    except ListenError as error:
+        raise CommandError(
+            "bad-address", str(error), hint="such as /ip4/0.0.0.0/tcp/4001", exit_code=ExitCode.USAGE
+        ) from error
+    except DialError as error:
+        raise CommandError(
+            "bad-address",
+            error.detail,
+            hint="`tally status` of that node lists its addresses",
+            exit_code=ExitCode.USAGE,
+        ) from error
+
+
 def run(
     home: Home, prefix: str | None, options: Options, *, listen: Sequence[str], peers: Sequence[str], mdns: bool
 ) -> int:
     """Run the node until somebody stops it. Raises NodeError."""
+    _check_addresses(listen, peers)
     _log_to_stderr(options)
 
     def ready(node: Node) -> None:
@@ -156,7 +180,7 @@ def unmute(home: Home, prefix: str | None, *, accept_loss: bool) -> dict[str, An
     async def work() -> dict[str, Any]:
         async with service.open_node(home, prefix, listen=arriving_net.LOOPBACK) as node:
             await service_keys.unmute(node, accept_loss=accept_loss)
-            return node.core.sealer.report(service.now_ms())
+            return Desk(node.core).sealing(service.now_ms())
 
     return _in_loop(work)
 

@@ -109,6 +109,24 @@ def test_what_needs_the_ledger_to_itself_says_so(node: Running, tally: Caller) -
     assert "the node runs" in rows["node"]["what"]
 
 
+@pytest.mark.parametrize(
+    ("option", "address", "word"),
+    [
+        ("--listen", "4001", "expected /ip4/"),
+        ("--listen", "/ip4/127.0.0.1/tcp/99999", "the port"),
+        ("--listen", "/dns4/localhost/tcp/1", "expected /ip4/"),
+        ("--peer", "/ip4/127.0.0.1/tcp/4001", "/p2p/"),
+        ("--peer", "nonsense", "/p2p/"),
+    ],
+)
+def test_address_that_is_none_is_said_at_once(place: Path, tally: Caller, option: str, address: str, word: str) -> None:
+    """Exit 2, before anything is opened: no network could mend it."""
+    called = tally("node", option, address, "--json")
+    assert (called.code, called.error["code"]) == (2, "bad-address")
+    assert word in called.error["message"]
+    assert called.error["hint"]
+
+
 def test_newcomer_joins_with_a_ticket(node: Running, tally: Caller, passphrase: Path, home: Path) -> None:
     """Invite, read the charter, agree, and be seen by the inviter; a ticket works once."""
     tally("unlock", "--passphrase-file", passphrase)
