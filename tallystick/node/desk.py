@@ -235,6 +235,11 @@ class Desk:
             **outlook.to_json(),
         }
 
+    def sealing(self, now: int) -> dict[str, Any]:
+        """How the next block stands, for `tally seal`; those it waits for by name."""
+        report = self._core.sealer.report(now)
+        return report | {"waits_for": self._names(report["waits_for"], now)}
+
     def status_of(self, entry: Entry, deal: bytes | None = None) -> dict[str, Any]:
         """The answer to a write: what the entry is now."""
         core = self._core

@@ -18,6 +18,7 @@ from tallystick.node.foresight import foresee
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
     from tallystick.node.core import NodeCore
+    from tallystick.node.desk import Desk
     from tallystick.node.home import Home
     from tallystick.node.view import View
 
@@ -70,7 +71,7 @@ class LocalLedger:
         core = self.core()
         desk = Desk(core)
         if op == "seal":
-            return self._seal(now)
+            return self._seal(desk, now)
         if op in ("bundle_in", "bundle_out"):
             return self._bundle(op, args, key, now)
         if op == "evidence_add":
@@ -131,10 +132,10 @@ class LocalLedger:
             raise KeyLockedError("the signing key is locked", reason="key-locked", hint="`tally unlock`")
         return text_of(issue(self.core(), key, scope="all", label=None, now=now))
 
-    def _seal(self, now: int) -> dict[str, Any]:
+    def _seal(self, desk: Desk, now: int) -> dict[str, Any]:
         height = self.core().ledger.head.height
         self.settle(now, at_once=True)
-        return self.core().sealer.report(now) | {"sealed": self.core().ledger.head.height - height}
+        return desk.sealing(now) | {"sealed": self.core().ledger.head.height - height}
 
     def _view(self, now: int) -> View:
         from tallystick.node.identity import read_identity

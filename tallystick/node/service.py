@@ -455,7 +455,7 @@ class Node:
         with trio.move_on_after(args.wait_s):
             core = self.core
             await self.until(lambda: core.ledger.head.height > height or not core.sealer.is_active)
-        return self.core.sealer.report(now) | {"sealed": self.core.ledger.head.height - height}
+        return Desk(self.core).sealing(now) | {"sealed": self.core.ledger.head.height - height}
 
     async def _op_sync(self, args: SyncArgs, key: SecretKey | None) -> Any:
         return await self.sync(args.address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tallystick.node.desk import Desk
 from tests.sim.cluster import Cluster
 from tests.sim.people import offer, partners
 
@@ -21,3 +22,13 @@ def test_a_quorum_that_comes_late_seals_at_once() -> None:
         cluster.boot(cluster.machines["di"])
         cluster.connect_all()
         cluster.run_until(lambda: cluster.height() > height, 60_000, "sealed after the wait")
+
+
+def test_who_is_waited_for_is_called_by_name() -> None:
+    """`tally seal` speaks of people; a number of 64 digits tells nobody whose computer to switch on."""
+    with Cluster(1) as cluster:
+        partners(cluster, "ana", "bo")
+        cluster.switch_off(cluster.machines["bo"])
+        offer(cluster, "ana")
+        core = cluster.machines["ana"].live
+        assert Desk(core).sealing(cluster.now)["waits_for"] == ["bo"]
