@@ -7,9 +7,8 @@
 The command line uses nothing else. One request a connection: there is nothing to keep in step. `openapi` says the same
 for programs: GET /v1/openapi.json.
 
-On request, and where the system has no Unix sockets, it also listens on loopback TCP. There every program of this
-computer, and every page in its browser, can knock, so a request needs the token that lies in the home, the name of this
-host, and no foreign origin; and no key travels with it: writing needs a node that is unlocked.
+On request, and where there are no Unix sockets, it also listens on loopback TCP. There every program of this computer,
+and every page in its browser, can knock: see `door`.
 
 Source: docs/spec/api.md; RFC 9112.
 """
@@ -23,8 +22,6 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from hmac import compare_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -34,6 +31,7 @@ import trio
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.node.aside import Encoded
+from tallystick.node.door import HOST, NONCE_HEADER, PROOF_HEADER, SEALED_HEADER, Door, is_nonce
 from tallystick.node.errors import ApiError, ExitCode, HomeError, HomeReason, NodeError
 
 if TYPE_CHECKING:
@@ -81,40 +79,17 @@ def open_socket(path: Path) -> socket.socket:
     return listener
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """What a request on loopback TCP must show."""
-
-    token: str
-    port: int
-
-    def refusal(self, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
-        """(status, why), or None where it may come in."""
-        hosts = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
-        if headers.get(b"host", b"").decode("ascii", "replace") not in hosts:
-            # A page of another site that had its name point here.
-            return 421, "this is not the host that was asked for"
-        origin = headers.get(b"origin")
-        if origin is not None and origin.decode("ascii", "replace") not in {f"http://{host}" for host in hosts}:
-            return 403, "requests from other pages are not answered"
-        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
-            return 403, "requests from other pages are not answered"
-        shown = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-        if not compare_digest(shown, self.token.encode("ascii")):
-            return 401, "the token is missing or wrong: it stands in run/api.json of the home"
-        return None
-
-
 def open_port(path: Path, port: int) -> tuple[socket.socket, Door]:
     """Listen on loopback TCP, and write port and token into a file of the home. Raises HomeError."""
     from tallystick.node.home import write_atomic
 
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((HOST, port))
         listener.listen(64)
-        door = Door(token=secrets.token_urlsafe(32), port=listener.getsockname()[1])
-        write_atomic(path, json.dumps({"port": door.port, "token": door.token}).encode())
+        port = listener.getsockname()[1]
+        door = Door(token=secrets.token_urlsafe(32), seal=secrets.token_bytes(32), port=port)
+        write_atomic(path, door.to_file())
     except OSError as error:
         listener.close()
         raise HomeError(f"port {port} of this computer: {error.strerror or error}", reason=HomeReason.IO) from error
@@ -124,8 +99,14 @@ def open_port(path: Path, port: int) -> tuple[socket.socket, Door]:
 def open_doors(home: Home, port: int | None) -> list[tuple[socket.socket, Door | None]]:
     """Where the local interface listens: the Unix socket; loopback TCP where it is asked for, or there is no other."""
     doors: list[tuple[socket.socket, Door | None]] = []
+    # What a node that was killed has left says where nobody is any more.
+    home.api_path().unlink(missing_ok=True)
     if hasattr(socket, "AF_UNIX"):
-        doors.append((open_socket(home.socket_path()), None))
+        try:
+            doors.append((open_socket(home.socket_path()), None))
+        except HomeError as error:
+            # Some disks hold no sockets: network shares, those of other systems.
+            log.warning("no Unix socket, so loopback TCP: %s", error.message)
     if port is not None or not doors:
         doors.append(open_port(home.api_path(), port or 0))
     return doors
@@ -159,9 +140,11 @@ async def _serve_one(stream: trio.SocketStream, do: Do, limit: trio.CapacityLimi
 
 async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
+    nonce = b""
     try:
         with trio.fail_after(REQUEST_S):
             request, body = await _read(connection, stream)
+        nonce = dict(request.headers).get(NONCE_HEADER.lower().encode(), b"")
         with trio.fail_after(ANSWER_S):
             status, value = await _carry_out(request, body, do, door)
     except h11.RemoteProtocolError as error:
@@ -178,6 +161,8 @@ async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
         ("Cache-Control", "no-store"),
         ("Connection", "close"),
     ]
+    if door is not None and is_nonce(nonce):
+        headers.append((PROOF_HEADER, door.proof(nonce, status, value.parts)))
     with trio.fail_after(REQUEST_S), suppress(trio.BrokenResourceError):
         first = connection.send(h11.Response(status_code=status, headers=headers)) or b""
         for number, part in enumerate(value.parts):
@@ -236,7 +221,8 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | Non
     except (ValueError, RecursionError) as error:
         return 400, _error("bad-json", f"the arguments are no JSON object: {error}", exit_code=ExitCode.USAGE)
     try:
-        return 200, await do(method, target.path.removeprefix(_PREFIX), args, _key(headers.get(_KEY_HEADER), door))
+        key = _key(headers, door, method, request.target.decode("ascii", "replace"), body)
+        return 200, await do(method, target.path.removeprefix(_PREFIX), args, key)
     except ApiError as error:
         return error.status, _error(error.reason, error.message, error.hint, error.exit_code)
     except NodeError as error:
@@ -248,11 +234,17 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | Non
         return 500, _error("internal", str(error), exit_code=ExitCode.DAMAGED)
 
 
-def _key(seed: bytes | None, door: Door | None) -> SecretKey | None:
+def _key(headers: Mapping[bytes, bytes], door: Door | None, method: str, target: str, body: bytes) -> SecretKey | None:
+    """The key that came with a request: plain on the Unix socket, sealed on TCP. Raises ApiError."""
+    seed, sealed = headers.get(_KEY_HEADER), headers.get(SEALED_HEADER.lower().encode())
+    if door is not None:
+        if seed is not None:
+            raise ApiError(
+                "a key does not travel over TCP as it is: unlock the node, or seal it", reason="key-refused", status=403
+            )
+        return None if sealed is None else SecretKey.from_seed(door.open_key(sealed, method, target, body))
     if seed is None:
         return None
-    if door is not None:
-        raise ApiError("a key never travels over TCP: unlock the node", reason="key-refused", status=403)
     try:
         return SecretKey.from_seed(bytes.fromhex(seed.decode("ascii")))
     except ValueError:

@@ -13,7 +13,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -547,8 +547,9 @@ async def run_node(
                 await trio.sleep(0.05)
                 nursery.cancel_scope.cancel()
         finally:
-            home.socket_path().unlink(missing_ok=True)
-            home.api_path().unlink(missing_ok=True)
+            for path in (home.socket_path(), home.api_path()):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
             for listener, _ in doors:
                 listener.close()
     log.info("stopped")
