@@ -131,6 +131,26 @@ def _different(rows: Rows, now_ms: int) -> str:
     )
 
 
+def _donations(rows: Rows, now_ms: int) -> str:
+    return table(
+        ("donation", "by", "for", "currency", "amount", "spent", "left", "bought"),
+        (
+            (
+                short(row["donation"]),
+                _called(row),
+                clean(row["purpose"] or ""),
+                row["currency"],
+                row["amount"],
+                row["spent"],
+                row["left"],
+                ", ".join(f"{each['category']} {each['amount']} ({short(each['entry'])})" for each in row["bought"]),
+            )
+            for row in rows
+        ),
+        right="amount spent left",
+    )
+
+
 #: Part -> its title, and its table.
 _PARTS: Final[Mapping[str, tuple[str, Callable[[Rows, int], str]]]] = {
     "devices": ("devices that were frozen or taken back", _devices),
@@ -141,6 +161,7 @@ _PARTS: Final[Mapping[str, tuple[str, Callable[[Rows, int], str]]]] = {
     "concentration": ("who has got most of what was paid for deals", _concentration),
     "silence": ("who lets silence decide", _silence),
     "budgets": ("budgets in the present period", _budgets),
+    "donations": ("what donations have bought (minor units)", _donations),
     "gaps": ("entries that claim another time than that of their block", _gaps),
     "lint": ("rules that may hurt", _lint),
 }
@@ -151,6 +172,7 @@ _NOTHING: Final[Mapping[str, str]] = {
     "overdue": "overdue decisions",
     "reciprocity": "deals in both directions",
     "silence": "decisions by silence",
+    "donations": "donations",
     "gaps": "entries dated back",
     "lint": "weak rules",
 }

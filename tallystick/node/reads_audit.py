@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.node.errors import StoreError
 from tallystick.node.reads_market import all_deals, histories
+from tallystick.node.reads_money import donations
 from tallystick.protocol.act import POINT
 from tallystick.protocol.budget import rule_of
 from tallystick.protocol.charter_lint import lint
@@ -283,6 +284,11 @@ def _reports_different(view: View, deals: Mapping[bytes, Deal]) -> Iterator[Row]
                 }
 
 
+def _donations(view: View, deals: Mapping[bytes, Deal]) -> Iterator[Row]:
+    """What everybody has given, and what it has bought."""
+    return donations(view)
+
+
 PARTS: Final[Mapping[str, Callable[[View, Mapping[bytes, Deal]], Iterator[Row]]]] = {
     "reciprocity": _reciprocity,
     "concentration": _concentration,
@@ -294,4 +300,5 @@ PARTS: Final[Mapping[str, Callable[[View, Mapping[bytes, Deal]], Iterator[Row]]]
     "gaps": _gaps,
     "reports_missing": _reports_missing,
     "reports_different": _reports_different,
+    "donations": _donations,
 }

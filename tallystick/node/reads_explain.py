@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tallystick.node.errors import HomeReason
 from tallystick.node.reads_explain_votes import votes_on
+from tallystick.node.reads_money import STATED, booked
 from tallystick.node.resolve import UnresolvedError, resolve_entry, resolve_member
 from tallystick.protocol.act import POINT, Posting
 from tallystick.protocol.deal_rules import escrow_of
@@ -45,8 +46,11 @@ def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
     """`explain{id, commodity?}`: for a member every posting of its account, oldest first; they sum to the balance.
 
     In money a member has several accounts, and each sums to its own. For a deal those of its escrow, which sum to what
-    is still in it; for a proposal or a vote on it, all votes and what they moved; for another entry all that it moved,
-    as its receivers see it. Only a single entry is explained before it is sealed. Raises UnresolvedError.
+    is still in it; for a proposal or a vote on it, all votes and what they moved; for a donation what it brought and
+    what it bought, which sum to what is left of it; for another statement about money all that booked it; for another
+    entry all that it moved, as its receivers see it. Only a single entry is explained before it is sealed.
+
+    Raises UnresolvedError.
     """
     match = _is_posting(args.id.strip())
     if match is not None:
@@ -59,6 +63,8 @@ def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
         rows = list(_of_accounts(view, entry_id, frozenset((escrow_of(entry_id),)), args.commodity))
         if rows:
             return rows
+    if entry is not None and entry.kind in STATED and view.archive.sealed_row(entry_id) is not None:
+        return list(_of_statement(view, entry_id, entry.kind))
     if entry is not None and entry.kind in ("propose", "vote"):
         return list(_of_proposal(view, entry_id if entry.kind == "propose" else entry.body["proposal"]))
     return list(_of_entry(view, entry_id))
@@ -124,6 +130,14 @@ def _of_entry(view: View, entry_id: bytes) -> Iterator[dict[str, Any]]:
         cause = _Cause(result.at, entry_id, pending.entry.kind, version, None, None)
         for number, posting in enumerate(result.postings):
             yield _line(view, cause, number, posting, posting.target)
+
+
+def _of_statement(view: View, entry_id: bytes, kind: str) -> Iterator[dict[str, Any]]:
+    """All that booked a statement about money. A donation is seen from the till: what came in less what went out."""
+    for height, place, row in booked(view, entry_id):
+        cause = _cause(height, place, row)
+        for number, posting in enumerate(_postings(row)):
+            yield _line(view, cause, number, posting, "cash" if kind == "donate" else posting.target)
 
 
 def _of_proposal(view: View, proposal_id: bytes) -> Iterator[dict[str, Any]]:

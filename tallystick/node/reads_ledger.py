@@ -13,6 +13,7 @@ from tallystick.node.errors import HomeReason, StoreError
 from tallystick.node.names import shown_all
 from tallystick.node.reads_deals import deal_row
 from tallystick.node.reads_explain import postings_of
+from tallystick.node.reads_money import money_json
 from tallystick.node.resolve import UnresolvedError, resolve_entry
 from tallystick.protocol import codec
 from tallystick.protocol.charter import from_bytes
@@ -127,6 +128,7 @@ def show(view: View, args: ShowArgs) -> dict[str, Any]:
             row.entry.id.hex() for row in view.ledger.pool.entries.values() if entry_id in row.entry.parents
         ),
         "deal": _deal(view, entry),
+        "money": money_json(view, entry_id),
     }
     return answer | {"state": state_words(view, entry, answer)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +201,23 @@ def test_found_starts_a_ledger(tally: Caller, charter: Path, passphrase: Path) -
     assert (value["kind"], value["status"], value["height"], value["deal"]) == ("found", "sealed", 1, None)
     status = tally("status", "--json").value
     assert (status["ledger"], status["height"], status["name"]) == (value["entry"], 1, "Riverside Cafe")
+
+
+def test_trial_of_a_founding_has_the_start_points(
+    tally: Caller, charter: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    """What would move is what moves: the pool, and what the founder gets to begin with."""
+    text = charter.read_text(encoding="utf-8")
+    with_start = tmp_path / "start.toml"
+    with_start.write_text(re.sub(r"(?m)^pool\b.*$", "pool = 1_000_000\nstart = 40", text, count=1), encoding="utf-8")
+    tally("init", "--name", "Ana", "--passphrase-file", passphrase)
+    trial = tally("found", with_start, "--dry-run", "--json").value["postings"]
+    assert "40 points: pool -> partner/founder" in tally("found", with_start, "--dry-run").out
+    ledger = tally("found", with_start, "--yes", "--json").value["entry"]
+    shown = tally("show", ledger, "--json").value["postings"]
+    assert [(row["from"], row["amount"], row["rule"], row["formula"]) for row in trial] == [
+        (row["counter_account"], row["amount"], row["rule"], row["formula"]) for row in shown
+    ]
 
 
 def test_found_asks_for_the_date(tally: Caller, charter: Path, passphrase: Path) -> None:

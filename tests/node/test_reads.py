@@ -420,6 +420,7 @@ def test_show_says_everything_of_an_entry(market: Kept) -> None:
         "postings": [],
         "referred_by": [],
         "deal": None,
+        "money": None,
         "state": "pending",
     }
 

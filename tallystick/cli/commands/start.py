@@ -143,19 +143,26 @@ def _founding_trial(options: Options, rules: Any, name: str) -> int:
     from tallystick.cli.text import clean
 
     pool = rules.points.pool
+    start = min(rules.points.start, pool)
+    # Whoever founds has no id before the entry is signed.
+    moves = [("issued", "pool", pool, "points.pool"), ("pool", "partner/founder", start, "points.start")]
+    moves = [move for move in moves if move[2]]
     if options.json:
         postings = [
-            {"commodity": "POINT", "from": "issued", "to": "pool", "amount": pool, "rule": "points.pool", "formula": ""}
+            {"commodity": "POINT", "from": source, "to": target, "amount": amount, "rule": rule, "formula": f"{amount}"}
+            for source, target, amount, rule in moves
         ]
         output.result_json(
             {"kind": "found", "status": "pending", "reason": None, "detail": "", "postings": postings}
             | {"waits_for": [], "deadline": None, "charter": rules.hash.hex()}
         )
     else:
-        output.result(
-            f"nothing was signed\nfound would be valid: {clean(rules.name)} by {clean(name)}, "
-            f"charter {rules.hash.hex()[:8]}\n  {pool} points: issued -> pool by points.pool"
-        )
+        lines = [
+            "nothing was signed",
+            f"found would be valid: {clean(rules.name)} by {clean(name)}, charter {rules.hash.hex()[:8]}",
+            *(f"  {amount} points: {source} -> {target} by {rule}" for source, target, amount, rule in moves),
+        ]
+        output.result("\n".join(lines))
     return 0
 
 
