@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,17 +202,12 @@ def test_found_starts_a_ledger(tally: Caller, charter: Path, passphrase: Path) -
     assert (status["ledger"], status["height"], status["name"]) == (value["entry"], 1, "Riverside Cafe")
 
 
-def test_trial_of_a_founding_has_the_start_points(
-    tally: Caller, charter: Path, passphrase: Path, tmp_path: Path
-) -> None:
+def test_trial_of_a_founding_has_the_start_points(tally: Caller, charter: Path, passphrase: Path) -> None:
     """What would move is what moves: the pool, and what the founder gets to begin with."""
-    text = charter.read_text(encoding="utf-8")
-    with_start = tmp_path / "start.toml"
-    with_start.write_text(re.sub(r"(?m)^pool\b.*$", "pool = 1_000_000\nstart = 40", text, count=1), encoding="utf-8")
     tally("init", "--name", "Ana", "--passphrase-file", passphrase)
-    trial = tally("found", with_start, "--dry-run", "--json").value["postings"]
-    assert "40 points: pool -> partner/founder" in tally("found", with_start, "--dry-run").out
-    ledger = tally("found", with_start, "--yes", "--json").value["entry"]
+    trial = tally("found", charter, "--dry-run", "--json").value["postings"]
+    assert "20 points: pool -> partner/founder by points.start" in tally("found", charter, "--dry-run").out
+    ledger = tally("found", charter, "--yes", "--json").value["entry"]
     shown = tally("show", ledger, "--json").value["postings"]
     assert [(row["from"], row["amount"], row["rule"], row["formula"]) for row in trial] == [
         (row["counter_account"], row["amount"], row["rule"], row["formula"]) for row in shown
