@@ -270,6 +270,9 @@ class NodeCore:
                     self._verify(batch, session)
                 if orphaned and not session.blocks_asked:
                     self.sync.send_heads(session, now, reply=True)
+            case m.Bye():
+                why = f"the other side: {message.code}"
+                self.out.append(HangUp(session.peer, why, False, rest=message.code in m.ENOUGH))
             case _ if not session.greeted:
                 raise BlameError("the first message is HELLO")
             case m.Heads():
@@ -295,8 +298,6 @@ class NodeCore:
                 self.blobs.on_get(session, message, now)
             case m.Chunk():
                 self.blobs.on_chunk(session, message, now)
-            case m.Bye():
-                self.out.append(HangUp(session.peer, f"the other side: {message.code}", False))
             case _:
                 raise BlameError("a message that is not expected here")
 

@@ -8,7 +8,7 @@ Source: docs/spec/sync.md#reaching
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,8 @@ from tallystick.node.transport import DialError, PeerKey
 
 BACK_OFF_MS_MIN: Final = 500
 BACK_OFF_MS_MAX: Final = 60_000
+#: A peer that is no neighbour any more is not dialled for so long.
+REST_MS: Final = 180_000
 #: A peer that broke the protocol waits so long, each time longer.
 BLAME_MS_MIN: Final = 600_000
 BLAME_MS_MAX: Final = 86_400_000
@@ -84,16 +86,27 @@ class Dialer:
         """Everybody with an address."""
         return list(self._targets)
 
-    def due(self, now: int, connected: Iterable[PeerKey]) -> list[tuple[PeerKey, list[str]]]:
-        """Peers to dial now, with their addresses, the newest first."""
+    def due(
+        self, now: int, connected: Iterable[PeerKey], choose: Callable[[dict[PeerKey, int]], list[PeerKey]] = list
+    ) -> list[tuple[PeerKey, list[str]]]:
+        """Peers to dial now, with their addresses, the newest first.
+
+        `choose` says which of those that are due; it is told the interval of each.
+        """
         there = set(connected)
-        out = []
-        for peer, target in self._targets.items():
-            if peer in there or target.dialling or target.next_ms > now or self.is_blamed(peer, now):
-                continue
-            target.dialling = True
-            out.append((peer, list(reversed(target.addresses))))
-        return out
+        due = {
+            peer: target.back_off_ms
+            for peer, target in self._targets.items()
+            if peer not in there and not target.dialling and target.next_ms <= now and not self.is_blamed(peer, now)
+        }
+        chosen = choose(due)
+        for peer in chosen:
+            self._targets[peer].dialling = True
+        return [(peer, list(reversed(self._targets[peer].addresses))) for peer in chosen]
+
+    def dialling(self) -> list[PeerKey]:
+        """Who is being dialled."""
+        return [peer for peer, target in self._targets.items() if target.dialling]
 
     def is_trying(self, now: int, among: Collection[PeerKey] | None = None) -> bool:
         """Whether somebody, or one of these, is being dialled, or is due."""
@@ -129,7 +142,12 @@ class Dialer:
         target = self._targets.get(peer)
         if target is not None:
             target.last_contact_ms = now
-            target.next_ms = now + round(target.back_off_ms * self._random.uniform(0.5, 1.5))
+            soon = now + round(target.back_off_ms * self._random.uniform(0.5, 1.5))
+            target.next_ms = max(target.next_ms, soon)
+
+    def rest(self, peer: PeerKey, now: int) -> None:
+        """There are neighbours enough, on one side or the other: leave this one alone for a while."""
+        self._targets.setdefault(peer, _Target()).next_ms = now + REST_MS
 
     def hurry(self) -> None:
         """The machine woke up, or its network changed: everybody is due."""

@@ -36,11 +36,15 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """End the connection. `blame`: it broke the protocol, so it waits long before it is let in again."""
+    """End the connection. `blame`: it broke the protocol, so it waits long before it is let in again.
+
+    `rest`: it has enough neighbours, and is not asked again for a while.
+    """
 
     peer: PeerKey
     why: str
     blame: bool
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ BLOCKS_MAX: Final = 64
 MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 #: Bytes of an evidence file in one answer; only the last one has fewer.
 CHUNK_BYTES: Final = 192 * 1024
+#: How a BYE says that there are neighbours enough.
+ENOUGH: Final = frozenset(("enough", "full"))
 #: Room for the framing of one part.
 _PART_BYTES: Final = FRAME_BYTES_MAX - 256
 _DEVICES_MAX: Final = 4096

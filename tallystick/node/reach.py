@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from tallystick.node.archive import ContactRow
 from tallystick.node.errors import StoreError, StoreReason
+from tallystick.node.messages import Bye, encode_message
+from tallystick.node.neighbours import Circle, Neighbours, Tie
 from tallystick.node.net_address import peer_id, read_address_untrusted
 from tallystick.node.racing import Way, first_of
 from tallystick.node.transport import DialError, PeerDown, PeerKey, PeerUp, Transport
@@ -64,10 +66,12 @@ class Reach:
         is_resting: Callable[[], bool],
         stirred: Callable[[], None],
         clock: Callable[[], int] | None = None,
+        circle: Callable[[], Circle] = Circle,
+        ties: Callable[[], Mapping[PeerKey, Tie]] = dict,
     ) -> None:
         """`is_wanted` is the gate, `is_resting` says that nobody is dialled now; `stirred` is told of each result.
 
-        `clock` is the time of day in ms.
+        `clock` is the time of day in ms; `circle` and `ties` are what `neighbours` has to know.
         """
         self._transport = transport
         self._dialer = dialer
@@ -84,11 +88,20 @@ class Reach:
         self._search: Lan | None = None
         self._listening: tuple[str, ...] = ()
         self._work = trio.Event()
+        self.neighbours = Neighbours(transport.peer_key)
+        self._circle = circle
+        self._ties = ties
+        self._is_stale = True
+        """Whether members may have changed since the last look."""
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
-    def up(self, event: PeerUp, now: int) -> None:
-        """A peer is connected."""
+    def up(self, event: PeerUp, now: int) -> bool:
+        """A peer is connected. False: we have more than enough, and it was sent away."""
+        others = [peer for peer in self._ups if peer != event.peer]
+        if not event.outbound and not self.neighbours.lets_in(event.peer, others, now):
+            self._transport.disconnect(event.peer, encode_message(Bye("full")))
+            return False
         self._ups[event.peer] = event
         self._dialer.connected(event.peer, now)
         if event.relayed:
@@ -98,6 +111,7 @@ class Reach:
         where = f"{event.address}/p2p/{peer_id(event.peer)}" if event.outbound and not event.relayed else ""
         old = self._archive.contact(event.peer)
         self._remember(event.peer, where or (old.address if old else ""), now, old.height if old else -1)
+        return True
 
     def down(self, event: PeerDown, height: int, now: int) -> None:
         """A peer is gone; `height` is that of the newest block it spoke of."""
@@ -160,8 +174,15 @@ class Reach:
 
     def call(self, peers: Iterable[PeerKey]) -> None:
         """Somebody wants something of these: dial them now."""
-        for peer in peers:
+        rows = list(peers)
+        self.neighbours.call(rows, self._now())
+        for peer in rows:
             self._dialer.hurry_for(peer)
+        self._work.set()
+
+    def members_changed(self) -> None:
+        """Somebody came or went, or seals from now on."""
+        self._is_stale = True
         self._work.set()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
@@ -178,7 +199,9 @@ class Reach:
                 if not self._is_resting():
                     self._begin(nursery)
                 wake = self._dialer.wake(self._transport.peers())
-                wait_s = LOOK_S if wake is None else max(0.05, (wake - self._now()) / 1000)
+                # Where not everybody is met there is always somebody who could be dialled.
+                least_s = 0.05 if self.neighbours.is_mesh else 1.0
+                wait_s = LOOK_S if wake is None else max(least_s, (wake - self._now()) / 1000)
                 with trio.move_on_after(min(wait_s, LOOK_S)):
                     await self._work.wait()
 
@@ -189,7 +212,11 @@ class Reach:
                 # Anybody can announce anything: it displaces nothing better, but it is tried now.
                 self._dialer.learn(rows, hearsay=True)
                 self._dialer.hurry_for(peer)
-        for peer, addresses in self._dialer.due(now, self._transport.peers()):
+        self._give_back(now)
+        there = {*self._ups, *self._dialer.dialling()}
+        for peer, addresses in self._dialer.due(
+            now, self._transport.peers(), lambda due: self.neighbours.choose(due, there, now)
+        ):
             if self._is_wanted(peer):
                 nursery.start_soon(self._meet, peer, addresses)
             else:
@@ -198,6 +225,15 @@ class Reach:
             if due <= now:
                 self._again[peer] = now + length, min(length * 2, AGAIN_MS_MAX)
                 nursery.start_soon(self._meet_directly, peer)
+
+    def _give_back(self, now: int) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            self.neighbours.circle = self._circle()
+        for peer in self.neighbours.surplus(self._ties(), now):
+            log.info("neighbours enough without %s", peer_id(peer))
+            self._dialer.rest(peer, now)
+            self._transport.disconnect(peer, encode_message(Bye("enough")))
 
     async def _meet(self, peer: PeerKey, addresses: Sequence[str]) -> None:
         """Come to a peer in one way or another."""

@@ -44,6 +44,7 @@ from tallystick.node.errors import ApiError, StoreError, StoreReason
 from tallystick.node.fork_report import write_report
 from tallystick.node.identity import read_identity, read_node_secret
 from tallystick.node.joining import UnreachableError
+from tallystick.node.neighbours import circle_of, ties_of
 from tallystick.node.net_address import peer_id, read_address_untrusted
 from tallystick.node.progress import Progress
 from tallystick.node.reach import DIAL_S, Reach
@@ -116,7 +117,8 @@ class Node:
         self.progress = Progress()
         """How catching up goes."""
         self.core = self._load()
-        self._learn_addresses()
+        for _, addresses in archive.peers():
+            self.dialer.learn(addresses)
         self.reach = Reach(
             transport,
             self.dialer,
@@ -124,7 +126,10 @@ class Node:
             is_wanted=self._gate,
             is_resting=lambda: self.read_only is not None,
             stirred=self._stir,
+            circle=lambda: circle_of(self.core),
+            ties=lambda: ties_of(self.core),
         )
+        self.reach.neighbours.name(self.dialer.learn(config.peers))
 
     def _load(self) -> NodeCore:
         ledger, loose = self.archive.load(self.archive.ledger_id())
@@ -144,11 +149,6 @@ class Node:
         core.on_alarm = lambda: write_report(self.home, core)
         write_report(self.home, core)
         return core
-
-    def _learn_addresses(self) -> None:
-        for _, addresses in self.archive.peers():
-            self.dialer.learn(addresses)
-        self.dialer.learn(self.config.peers)
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -178,7 +178,8 @@ class Node:
             match event:
                 case PeerUp(peer=peer):
                     log.info("connected: %s at %s", peer_id(peer), event.address)
-                    self.reach.up(event, now)
+                    if not self.reach.up(event, now):
+                        continue
                 case PeerDown(peer=peer, reason=reason):
                     log.info("disconnected: %s (%s)", peer_id(peer), reason)
                     session = self.core.sync.sessions.get(peer)
@@ -253,10 +254,12 @@ class Node:
                     self._verifier.judge(effect)
                 case Publish(data=data):
                     transport.publish(data)
-                case HangUp(peer=peer, why=why, blame=blame):
+                case HangUp(peer=peer, why=why, blame=blame, rest=rest):
                     log.info("hanging up on %s: %s", peer_id(peer), why)
                     if blame:
                         self.dialer.blame(peer, now_ms())
+                    elif rest:
+                        self.dialer.rest(peer, now_ms())
                     transport.disconnect(peer)
                 case Pause(peer=peer):
                     transport.pause(peer)
@@ -264,6 +267,7 @@ class Node:
                     transport.resume(peer)
                 case Recheck():
                     transport.recheck()
+                    self.reach.members_changed()
                 case Learn(addresses=addresses, hearsay=hearsay):
                     self.reach.learn(addresses, hearsay=hearsay)
         self._changed.set()
@@ -324,7 +328,7 @@ class Node:
         except DialError as error:
             raise ApiError(error.detail, reason="bad-address") from error
         try:
-            self.dialer.learn([address])
+            self.reach.call(self.dialer.learn([address]))
             await self.transport.dial(address, DIAL_S)
         except DialError as error:
             raise UnreachableError(f"{address}: {error}") from error

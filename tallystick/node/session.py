@@ -27,6 +27,8 @@ class Session:
     height: int = -1
     """Its newest block; -1 before its HELLO."""
     block_id: bytes = b""
+    was_apart: bool = False
+    """Its first HELLO told of another block, or of other pending entries, than we had."""
     clock: int = 0
     """Its clock less ours, in ms."""
     heard: int = 0

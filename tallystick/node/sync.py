@@ -199,6 +199,9 @@ class Sync:
         if hello.ledger != self._ledger.id:
             self.hang_up(session.peer, "another ledger", blame=False)
             return
+        if not session.greeted:
+            head = self._ledger.head
+            session.was_apart = (hello.height, hello.digest) != (head.height, self._pending_digest())
         session.height = hello.height
         session.block_id = hello.block_id
         session.clock = hello.now - now
