@@ -57,13 +57,19 @@ def _movement(row: Row) -> str:
     parts = [
         " ".join(filter(None, first)),
         _between(row, about),
-        f"{_HAPPENED.get(row['what'], row['what'])} {day(row['when'])}",
+        f"{_happened(str(row['what']))} {day(row['when'])}",
         f"entry {short(row['entry'])}",
     ]
     version = row["charter"]
     parts.append(" ".join(filter(None, ("" if version is None else f"charter v{version}", row["rule"] or ""))))
     parts.append("pending" if row["block"] is None else f"block {row['block']}")
     return clean(" · ".join(filter(None, parts)))
+
+
+def _happened(what: str) -> str:
+    """What a proposal has done is called by its type: `sale passed`."""
+    status, _, kind = what.partition(".")
+    return f"{kind} {status}" if status in ("passed", "failed") else _HAPPENED.get(what, what)
 
 
 def _between(row: Row, about: Row) -> str:

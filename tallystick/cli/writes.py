@@ -22,6 +22,8 @@ def perform(op: str, args: Mapping[str, Any], options: Options) -> int:
     if options.dry_run:
         outcome = client.write(op, {**args, "dry_run": True}, lambda: keys.signing_key(home, options))
         _show_trial(op, outcome, options)
+        if outcome.get("reason") == "malformed":
+            return int(ExitCode.USAGE)
         return int(ExitCode.DONE if outcome.get("status") != "void" else ExitCode.REFUSED)
     outcome = client.write(op, args, lambda: keys.signing_key(home, options), keys.held_key(home))
     show_outcome(outcome, options)

@@ -40,7 +40,8 @@ class RefusedError(NodeError):
         super().__init__(
             f"not signed, since it would be void: {reason}{f' ({detail})' if detail else ''}",
             reason=str(reason),
-            exit_code=ExitCode.REFUSED,
+            # What makes no sense in itself is refused by no rule: it was asked for in the wrong way.
+            exit_code=ExitCode.USAGE if reason == Reason.MALFORMED else ExitCode.REFUSED,
         )
         self.detail = detail
 

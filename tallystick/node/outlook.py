@@ -16,6 +16,7 @@ from tallystick.protocol import disputes
 from tallystick.protocol.corrections import is_of_deal
 from tallystick.protocol.duty import confirmers
 from tallystick.protocol.governance import NOTICED, is_elector
+from tallystick.protocol.kinds.accept import DEADLINE_MS_MAX
 from tallystick.protocol.membership import asked, full_partners
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ class Looker:
             self._say([offer.to], "accept")
         else:
             self.outlook.next.append("whoever wants to: accept")
+        if offer.deadline > offer.expires + DEADLINE_MS_MAX:
+            self.outlook.remarks.append("nobody will be able to accept it: its deadline is more than a year ahead")
+        elif offer.deadline > self._now + DEADLINE_MS_MAX:
+            self.outlook.remarks.append("nobody can accept it yet: its deadline is more than a year ahead")
         rules = self._view.ledger.charter.open
         if not offer.step and offer.terms.payer == "pool" and rules is not None and rules.endorse:
             self.outlook.remarks.append(f"{rules.endorse} partners must endorse it first, or all others if fewer")

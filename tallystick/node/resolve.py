@@ -102,6 +102,15 @@ def resolve_member(view: View, text: str) -> bytes:
     raise _not_found("partner", text, (_named(view, member) for member in alike))
 
 
+def one_device(found: Collection[bytes], text: str, hint: str) -> bytes:
+    """The one device that was found by what somebody typed. Raises UnresolvedError: not-found, ambiguous."""
+    for device in found if len(found) == 1 else ():
+        return device
+    if found:
+        raise _ambiguous("device", text, (device.hex()[:8] for device in sorted(found)), hint)
+    raise _not_found("device", text, hint=hint)
+
+
 def _digits(text: str) -> str | None:
     """What was typed, if it can be the beginning of an id."""
     digits = text.strip().lower()

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from tallystick.node.resolve import resolve_entry, resolve_member
+from tallystick.node.resolve import one_device, resolve_entry, resolve_member
 from tallystick.node.view import View
 from tallystick.node.writes_base import Args, ArgumentError, Draft, Ref, Write, words_of
 from tallystick.protocol.devices import Cut
@@ -108,19 +108,14 @@ def recover_approve(view: View, args: RecoverApproveArgs) -> Draft:
 
 
 def resolve_device(view: View, text: str) -> bytes:
-    """One of my own devices, by the prefix of its key or by its label. Raises ArgumentError."""
+    """One of my own devices, by the prefix of its key or by its label. Raises UnresolvedError."""
     mine = [key for key, row in view.preview.devices.items() if row.member == view.me]
     wanted = text.strip()
     found = [key for key in mine if key.hex().startswith(wanted.lower())]
     if not found:
         labels = labels_of(view)
         found = [key for key in mine if (labels.get(key) or "").casefold() == wanted.casefold()]
-    if len(found) != 1:
-        raise ArgumentError(
-            f"{len(found) or 'none'} of your devices {'are' if len(found) > 1 else 'is'} called {wanted[:64]!r}",
-            "`tally device list` shows them",
-        )
-    return found[0]
+    return one_device(found, text, "`tally device list` shows yours")
 
 
 def cut_of(view: View, device: bytes, since: str | None = None) -> Cut:

@@ -12,7 +12,7 @@ import msgspec
 
 from tallystick.node.founding import CharterInvalidError
 from tallystick.node.moments import read_moment
-from tallystick.node.resolve import resolve_entry, resolve_member
+from tallystick.node.resolve import one_device, resolve_entry, resolve_member
 from tallystick.node.view import View
 from tallystick.node.writes_base import Args, ArgumentError, Draft, Ref, When, Words, Write, words_of
 from tallystick.protocol.charter import CharterError, read_charter, read_toml
@@ -138,19 +138,18 @@ def propose(view: View, args: ProposeArgs) -> Draft:
 
 def _last_good(view: View, device: str, entry: str | None) -> dict[str, Any]:
     """The device by the prefix of its key, and its last good entry: the one named, else the newest one sealed."""
-    found = [key for key in view.preview.devices if key.hex().startswith(device.lower())]
-    if len(found) != 1:
-        raise ArgumentError(f"{len(found)} devices begin with {device!r}", "`tally partners` lists them")
-    row = view.sealed.devices.get(found[0])
+    found = [key for key in view.preview.devices if key.hex().startswith(device.strip().lower())]
+    meant = one_device(found, device, "`tally device list --partner PARTNER` lists somebody's")
+    row = view.sealed.devices.get(meant)
     if entry is None:
         if row is None:
             raise ArgumentError("this device has no sealed entry yet")
-        return {"device": found[0], "entry": row.head, "seq": row.head_seq}
+        return {"device": meant, "entry": row.head, "seq": row.head_seq}
     entry_id = resolve_entry(view, entry)
     good = view.entry(entry_id)
-    if good is None or good.device != found[0]:
+    if good is None or good.device != meant:
         raise ArgumentError("this entry is not one of that device")
-    return {"device": found[0], "entry": entry_id, "seq": good.seq}
+    return {"device": meant, "entry": entry_id, "seq": good.seq}
 
 
 PEOPLE: Final[Mapping[str, Write]] = {

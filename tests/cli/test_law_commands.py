@@ -85,3 +85,43 @@ def test_odd_clock_is_told_of_and_refuses_nothing(
             if "--json" in line:
                 assert [words in each for each in called.value["warnings"]] == [True]
         assert cafe("offer", "roast", "1", "-q", "--dry-run").err == ""
+
+
+@pytest.mark.parametrize("trial", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("line", "exit_code", "word"),
+    [
+        ("propose sale 5 --costs 6", 2, "malformed"),
+        ("device revoke abcdef", 3, "not-found"),
+        ("propose revoke abcdef", 3, "not-found"),
+        ("propose ratify", 1, "state"),
+    ],
+)
+def test_wrong_use_and_refusal_are_told_apart(
+    cafe: Caller,
+    passphrase: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    exit_code: int,
+    word: str,
+    trial: list[str],
+) -> None:
+    """What makes no sense is 2, what is not there 3, and what a rule refuses 1."""
+    monkeypatch.setenv("TALLY_PASSPHRASE_FILE", str(passphrase))
+    called = cafe(*line.split(), *trial, "--json")
+    assert called.code == exit_code
+    assert word == (called.value["reason"] if called.out else called.error["code"])
+
+
+def test_offer_far_ahead_says_when_it_can_be_accepted(cafe: Caller) -> None:
+    """A deadline is at most a year ahead of the acceptance, which may come later."""
+
+    def remarks(*line: str) -> str:
+        value = cafe("offer", "roast", "1", *line, "--dry-run", "--json").value
+        assert value["status"] == "pending"
+        return " ".join(value["remarks"])
+
+    assert "year" not in remarks("--deadline", "360d")
+    assert "nobody can accept it yet" in remarks("--deadline", "380d")
+    assert "nobody will be able" in remarks("--deadline", "400d")
+    assert "nobody can accept it yet" in remarks("--deadline", "400d", "--expires", "60d")
