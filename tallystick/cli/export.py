@@ -86,21 +86,37 @@ def _words(row: Mapping[str, Any]) -> str:
 
 
 def hledger(answers: Answers) -> Files:
-    """One transaction for each cause; every posting of ours is two of theirs."""
+    """One transaction for each cause; every posting of ours is two of theirs. `hledger check --strict` passes."""
     names = _Names(answers)
-    lines = [
-        "; made by `tally export hledger`: points are whole, money is in its usual unit",
-        "commodity 1000. POINT",
-    ]
+    accounts: dict[str, None] = {}
+    commodities: dict[str, None] = {"POINT": None}
+    body: list[str] = []
     for row in answers["journal"]:
-        lines += ["", f"{date_of(row['when'])} {_words(row)}"]
+        body += ["", f"{date_of(row['when'])} {_words(row)}"]
         for each in row["postings"]:
             commodity, amount = each["commodity"], each["amount"]
-            unit = f'"{commodity}"' if "-" in commodity else commodity
+            commodities[commodity] = None
             for account, signed in ((each["from"], -amount), (each["to"], amount)):
+                path = _path(names, commodity, account)
+                accounts[path] = None
                 note = f"  ; {each['rule']}: {each['formula']}" if signed > 0 else ""
-                lines.append(f"    {_path(names, commodity, account)}  {amount_text(signed, commodity)} {unit}{note}")
-    return {"ledger.journal": "\n".join(lines) + "\n"}
+                body.append(f"    {path}  {amount_text(signed, commodity)} {_quoted(commodity)}{note}")
+    lines = ["; made by `tally export hledger`: points are whole, money is in its usual unit"]
+    # A number without digits after the point still has the point there.
+    lines += [f"commodity {_thousand(each)} {_quoted(each)}" for each in sorted(commodities)]
+    lines += [f"account {each}" for each in sorted(accounts)]
+    return {"ledger.journal": "\n".join([*lines, *body]) + "\n"}
+
+
+def _thousand(commodity: str) -> str:
+    text = amount_text(
+        1000 * (1 if commodity == "POINT" else 10 ** digits_of(commodity.removeprefix(_VOUCHER))), commodity
+    )
+    return text if "." in text else f"{text}."
+
+
+def _quoted(commodity: str) -> str:
+    return f'"{commodity}"' if "-" in commodity else commodity
 
 
 def _path(names: _Names, commodity: str, account: str) -> str:

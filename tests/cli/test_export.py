@@ -72,6 +72,19 @@ def test_plain_text_accounting_has_every_posting(answers: dict[str, Any], form: 
     assert "\n2020-01-01" not in text, "a name is no line of the file"
 
 
+def test_hledger_declares_every_account_and_commodity(answers: dict[str, Any]) -> None:
+    """So that its strictest check passes; a commodity says how many digits it has."""
+    text = FORMATS["hledger"](answers)["ledger.journal"]
+    declared = re.findall(r"^account (\S+)$", text, re.MULTILINE)
+    assert set(declared) == set(re.findall(r"^    (\S+)  ", text, re.MULTILINE))
+    assert len(declared) == len(set(declared))
+    assert re.findall(r"^commodity (.+)$", text, re.MULTILINE) == [
+        "1000.00 EUR",
+        "1000. POINT",
+        '1000.00 "VOUCHER-EUR"',
+    ]
+
+
 def test_beancount_opens_every_account_and_has_its_form(answers: dict[str, Any]) -> None:
     """Accounts as its grammar wants them, each opened before it is used."""
     text = FORMATS["beancount"](answers)["ledger.beancount"]
