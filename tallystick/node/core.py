@@ -370,8 +370,9 @@ class NodeCore:
                 self.watch.ask(session, entry.seal[0])
         if taken.added:
             self.archive.keep((pending.entry for pending in taken.added), sync=False)
-            self._added(taken.added, peer)
+            # First, for the last of what was lost may settle that a backup was put back: then it is no sign of a copy.
             self._check_own(taken.added)
+            self._added(taken.added, peer)
         for batch in self.intake.reopen(taken.follow_up):
             self._verify(batch, self.sync.sessions.get(batch.peer))
         if taken.missing_height > self.ledger.head.height:

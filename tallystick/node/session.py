@@ -43,6 +43,12 @@ class Session:
     """When our heads were last sent to it."""
     blocks_asked: int = 0
     """When blocks were last asked for; 0: none are on their way."""
+    asked_at: int = 0
+    """Our own height when blocks were last asked for."""
+    in_vain: int = 0
+    """How often in a row it was asked for the next block, which it says it has, and no block came."""
+    rests_until: int = 0
+    """Until when it is not asked for blocks again, after that."""
     asks: deque[bool] = field(default_factory=deque)
     """Requests for blocks that are not answered yet, oldest first: whether each asked for entries too."""
     needs_entries: bool = False

@@ -33,6 +33,9 @@ PUSH_ENTRIES_MAX: Final = 8
 HELLO_MS: Final = 20_000
 #: How long an answer may take before another peer is asked.
 ANSWER_MS: Final = 15_000
+#: How long a peer is left alone, each time longer, that has not given the next block though it says it has it.
+REST_MS: Final = 10_000
+REST_MS_MAX: Final = 600_000
 #: Heads are not sent to one peer more often than this.
 HEADS_MS: Final = 300
 #: Bytes of blocks and entries in one answer.
@@ -184,7 +187,7 @@ class Sync:
         """Repair what was lost: a HELLO to quiet peers, another peer for answers that do not come."""
         for session in self.sessions.values():
             if session.blocks_asked and session.blocks_asked + ANSWER_MS < now:
-                session.blocks_asked = 0
+                self._blocks_over(session, now)
             if session.greeted and session.hello_sent + HELLO_MS <= now:
                 # Whatever was refused by a full queue, or lost with a gossip, is found by comparing digests.
                 self.greet(session, now)
@@ -276,6 +279,8 @@ class Sync:
             session.needs_entries = False
             self.ask_blocks(session, now, with_entries=True)
             return
+        if not session.asks:
+            self._blocks_over(session, now)
         self.catch_up(now)
         if session.height == self._ledger.head.height:
             self.send(session.peer, self._hello(now))
@@ -288,15 +293,29 @@ class Sync:
             return
         height = self._ledger.head.height
         ahead = [session for session in self.sessions.values() if session.height > height]
-        if not ahead or any(session.blocks_asked for session in ahead):
+        if any(session.blocks_asked for session in ahead):
             return
-        best = max(ahead, key=lambda session: (session.height, -session.since))
+        # Anybody can say that it is far ahead. Whoever had nothing to show for it is asked after all others.
+        ahead = [session for session in ahead if not session.in_vain or session.rests_until <= now]
+        if not ahead:
+            return
+        best = max(ahead, key=lambda session: (-session.in_vain, session.height, -session.since))
         self.ask_blocks(best, now, with_entries=best.height > height + 1 if with_entries is None else with_entries)
 
     def ask_blocks(self, session: Session, now: int, *, with_entries: bool) -> None:
         session.blocks_asked = now
+        session.asked_at = self._ledger.head.height
         session.asks.append(with_entries)
         self.send(session.peer, m.GetBlocks(self._ledger.head.height + 1, m.BLOCKS_MAX, with_entries))
+
+    def _blocks_over(self, session: Session, now: int) -> None:
+        """An answer has come to its end, or does not come: whether it was any good."""
+        session.blocks_asked = 0
+        if self._ledger.head.height > session.asked_at or session.height <= session.asked_at:
+            session.in_vain = 0
+            return
+        session.in_vain += 1
+        session.rests_until = now + min(REST_MS_MAX, REST_MS * 2 ** min(session.in_vain - 1, 16))
 
     def ask_ahead(self, session: Session, height: int, now: int) -> None:
         """Ask for what comes after an answer that has come, before it is worked through: one at a time."""

@@ -2,39 +2,42 @@
 
 What is real: `NodeCore` with everything in it, the archive, every signature. What is replaced: the clock (each node has
 its own, off by so much), the network (streams with delay that break as a whole, gossip that is lost), and the disk
-(`MemoryStore`, which loses what was not synced when the power is cut).
+(`MemoryStore`, which loses what was not synced when the power is cut). A verdict on a signature or a key is a pure
+function of bytes, so it is judged once and not by every machine again.
 
 The oracles run after every event: see `oracles`.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
-from random import Random
 from typing import Any, Self
 from unittest import mock
 
 from tallystick.crypto.keys import SecretKey
-from tallystick.crypto.signatures import is_valid
+from tallystick.crypto.signatures import check_enrolment_key, is_valid
 from tallystick.node import desk as desk_module
-from tallystick.node import founding, joining, knock, writes
+from tallystick.node import founding, intake, joining, knock, sealer, writes
 from tallystick.node.archive import Archive, JoinRow
 from tallystick.node.config import SealingTimes
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.effects import Effect, HangUp, Publish, Recheck, Send, Verified, Verify, Wake
-from tallystick.node.guard import MemoryGuard
+from tallystick.node.guard import GuardState, MemoryGuard
 from tallystick.node.identity import Identity
 from tallystick.node.joining import Joining
 from tallystick.node.net_address import peer_id
-from tallystick.node.store_memory import MemoryStore
+from tallystick.node.store_memory import Image, MemoryStore
 from tallystick.node.ticket import read_ticket_untrusted
-from tallystick.node.transport import Frame, Gossip, PeerDown, PeerUp
+from tallystick.node.transport import Frame
+from tallystick.protocol import assembly
 from tallystick.protocol.charter import Charter, read_charter
+from tests.sim.cheat import Cheat
+from tests.sim.network import Air, Network
+from tests.sim.oracles import Oracles
 
 START_MS = 1_790_000_000_000
 #: Sealing at a pace that suits a simulation: nothing waits for a person.
@@ -50,8 +53,22 @@ QUICK = SealingTimes(
 )
 
 
+_judged = lru_cache(maxsize=50_000)(is_valid)
+_key_judged = lru_cache(maxsize=1000)(check_enrolment_key)
+
+
 class SimCrash(BaseException):
     """The machine dies at this very point. No `except Exception` may stop it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of a disk."""
+
+    image: Image
+    guard: GuardState
+    acknowledged: int
+    """So many entries of its person are in it."""
 
 
 @dataclass(slots=True)
@@ -68,8 +85,23 @@ class Machine:
     """None while it is off."""
     boots: int = 0
     wake_at: int | None = None
-    signed: dict[tuple[str, int, int, int], bytes] = field(default_factory=dict)
     acknowledged: list[bytes] = field(default_factory=list)
+    """What a person here was told is written."""
+    top: int = 0
+    """The newest block that was sealed here."""
+    cheat: Cheat | None = None
+    """Whoever sits at this machine breaks the protocol."""
+    backup: Backup | None = None
+    """A copy of its disk from a while ago."""
+    is_restored: bool = False
+    """An older disk was put back."""
+    is_mute: bool = False
+    """It was mute before what is happening now."""
+    has_lost_guard: bool = False
+    at_risk: list[bytes] = field(default_factory=list)
+    """What was written after the backup that was put back."""
+    may_stay_mute: bool = False
+    """Nobody settles that it is mute."""
 
     @property
     def key(self) -> bytes:
@@ -82,41 +114,47 @@ class Machine:
         return self.core
 
 
-class Cluster:
+class Cluster(Network):
     """Machines, the links between them, and one queue of events."""
 
-    def __init__(self, seed: int, *, delay_ms: tuple[int, int] = (5, 60), times: SealingTimes = QUICK) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        delay_ms: tuple[int, int] = (5, 60),
+        times: SealingTimes = QUICK,
+        air: Air | None = None,
+        node_class: type[NodeCore] = NodeCore,
+    ) -> None:
+        Network.__init__(self, seed, START_MS, air or Air(delay_ms=delay_ms))
         self.seed = seed
-        self.random = Random(seed)
-        self.now = START_MS
         self.machines: dict[str, Machine] = {}
         self.ledger_id = b""
         self.times = times
-        self.delay_ms = delay_ms
-        self.links: dict[tuple[str, str], int] = {}
-        """(lower name, higher name) -> number of the connection."""
-        self.events = 0
-        self.blocks: dict[int, bytes] = {}
+        self.node_class = node_class
+        self.oracles = Oracles(self)
         self.hang_ups: list[tuple[str, str]] = []
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
-        self._number = 0
-        self._last: dict[tuple[str, str], int] = {}
-        self._trace = sha256()
+        """Who has hung up, and why."""
+        self.left: list[tuple[str, str, str]] = []
+        """Who has hung up on whom, and why."""
+        self.is_signed = _judged
         self._patches = ExitStack()
 
     def __enter__(self) -> Self:
         luck = mock.Mock(token_bytes=self.random.randbytes)
         for module in (desk_module, writes, founding, joining):
             self._patches.enter_context(mock.patch.object(module, "secrets", luck))
+        for module in (intake, sealer, assembly):
+            self._patches.enter_context(mock.patch.object(module, "is_valid", _judged))
+        self._patches.enter_context(mock.patch.object(intake, "check_enrolment_key", _key_judged))
         return self
 
     def __exit__(self, *args: object) -> None:
         self._patches.close()
 
-    @property
-    def digest(self) -> str:
-        """What has happened so far, in one number."""
-        return self._trace.hexdigest()[:16]
+    def honest(self) -> list[Machine]:
+        """Everybody who keeps the protocol."""
+        return [row for row in self.machines.values() if row.cheat is None]
 
     # -- people ----------------------------------------------------------------------------------------------------
 
@@ -183,10 +221,13 @@ class Cluster:
         """Somebody does something at a machine that is on. Raises NodeError as the desk does."""
         machine = self.machines[name]
         core = machine.live
-        self._trace.update(f"{self.now} {name} {op} {sorted((args or {}).items())}\n".encode())
+        self.note(f"{name} {op} {sorted((args or {}).items())}")
         answer = Desk(core).do(op, args or {}, machine.secret, self.clock(machine))
         if isinstance(answer, dict) and answer.get("entry"):
-            machine.acknowledged.append(bytes.fromhex(answer["entry"]))
+            entry_id = bytes.fromhex(answer["entry"])
+            machine.acknowledged.append(entry_id)
+            if machine.cheat is not None:
+                machine.cheat.written(entry_id)
         self.perform(machine, core.effects())
         self._plan_wake(machine)
         return answer
@@ -202,7 +243,8 @@ class Cluster:
         archive = Archive(machine.store)
         ledger, loose = archive.load(self.ledger_id)
         machine.boots += 1
-        machine.core = NodeCore(
+        machine.is_mute = machine.store.is_restored
+        machine.core = self.node_class(
             archive=archive,
             ledger=ledger,
             node_key=machine.node,
@@ -213,90 +255,65 @@ class Cluster:
             trusted=trusted or tuple(other.key for other in self.machines.values()),
         )
         machine.core.sync.addresses = [f"/ip4/127.0.0.1/tcp/1/p2p/{peer_id(machine.key)}"]
+        self.oracles.booted(machine)
         self.perform(machine, machine.core.effects())
         self._plan_wake(machine)
 
     def switch_off(self, machine: Machine) -> None:
         """The process ends, cleanly or not: what was written is there."""
-        for pair in [pair for pair in self.links if machine.name in pair]:
-            self.disconnect(*pair)
-        machine.core = None
+        self._unplug(machine)
         machine.store.kill()
 
     def cut_power(self, machine: Machine) -> None:
         """The machine dies: what was not synced may be gone."""
+        self._unplug(machine)
+        machine.store.cut_power(self.random)
+
+    def _unplug(self, machine: Machine) -> None:
         for pair in [pair for pair in self.links if machine.name in pair]:
             self.disconnect(*pair)
         machine.core = None
-        machine.store.cut_power(self.random)
 
-    # -- the network -----------------------------------------------------------------------------------------------
+    # -- backups -------------------------------------------------------------------------------------------------------
 
-    def connect(self, one: str, other: str) -> None:
-        """Open a stream between two machines, if both are on and both let the other in."""
-        a, b = sorted((one, other))
-        left, right = self.machines[a], self.machines[b]
-        if (a, b) in self.links or left.core is None or right.core is None:
-            return
-        if not left.core.is_member(right.key) or not right.core.is_member(left.key):
-            return
-        self._number += 1
-        self.links[a, b] = self._number
-        self.feed(left, PeerUp(peer=right.key, outbound=True, relayed=False, address=""))
-        self.feed(right, PeerUp(peer=left.key, outbound=False, relayed=False, address=""))
+    def back_up(self, machine: Machine) -> None:
+        """Copy the disk of a machine."""
+        machine.backup = Backup(machine.store.image(), machine.store.guard.state, len(machine.acknowledged))
 
-    def disconnect(self, one: str, other: str) -> None:
-        """Cut a stream: what is on its way is lost."""
-        a, b = sorted((one, other))
-        if self.links.pop((a, b), None) is None:
-            return
-        for name, peer in ((a, b), (b, a)):
-            if self.machines[name].core is not None:
-                self.feed(self.machines[name], PeerDown(peer=self.machines[peer].key, reason="cut"))
+    def put_back(self, machine: Machine, *, guard: str = "kept") -> None:
+        """Switch a machine off and put its backup back. The guard is kept, lost, or as old as the backup."""
+        backup = machine.backup
+        assert backup is not None
+        self.note(f"{machine.name} is put back, guard {guard}")
+        self.switch_off(machine)
+        if guard == "lost":
+            machine.store.guard = MemoryGuard(GuardState(is_restored=True))
+        elif guard == "old":
+            machine.store.guard = MemoryGuard(backup.guard)
+        machine.has_lost_guard |= guard != "kept"
+        machine.store.restore(backup.image)
+        machine.is_restored = True
 
-    def connect_all(self) -> None:
-        names = sorted(self.machines)
-        for index, one in enumerate(names):
-            for other in names[index + 1 :]:
-                self.connect(one, other)
-
-    def _by_key(self, key: bytes) -> Machine | None:
-        return next((row for row in self.machines.values() if row.key == key), None)
-
-    # -- the queue -------------------------------------------------------------------------------------------------
-
-    def at(self, delay_ms: int, what: Callable[[], None]) -> None:
-        self._number += 1
-        heapq.heappush(self._queue, (self.now + delay_ms, self._number, what))
-
-    def run(self, for_ms: int) -> None:
-        """Let time pass."""
-        until = self.now + for_ms
-        while self._queue and self._queue[0][0] <= until:
-            self.now, _, what = heapq.heappop(self._queue)
-            what()
-            self.events += 1
-        self.now = until
-
-    def run_until(self, is_so: Callable[[], bool], within_ms: int, what: str = "") -> None:
-        """Let time pass until something is so; AssertionError with the seed if it is not in time."""
-        until = self.now + within_ms
-        while not is_so():
-            assert self._queue and self._queue[0][0] <= until, self.failure(f"not in time: {what}")
-            self.now, _, step = heapq.heappop(self._queue)
-            step()
-            self.events += 1
+    # -- events --------------------------------------------------------------------------------------------------------
 
     def failure(self, what: str) -> str:
         """A message that says how to see it again."""
         heights = {name: row.core.ledger.head.height if row.core else "off" for name, row in self.machines.items()}
-        return f"seed {self.seed}, after {self.events} events at +{self.now - START_MS} ms: {what}; heights {heights}"
+        return (
+            f"seed {self.seed}, after {self.events} events at +{self.now - START_MS} ms: {what}; heights {heights}; "
+            f"again: python -m tests.sim.replay {self.seed}"
+        )
 
     def feed(self, machine: Machine, event: Event) -> None:
         """Hand an event to a core and carry out what it wants."""
         core = machine.core
         if core is None:
             return
+        if machine.cheat is not None and isinstance(event, Frame):
+            heard = machine.cheat.heard(event)
+            if heard is None:
+                return
+            event = heard
         try:
             self.perform(machine, core.handle(event, self.clock(machine)))
         except SimCrash:
@@ -307,7 +324,7 @@ class Cluster:
 
     def crashed(self, machine: Machine) -> None:
         """The machine died in the middle of something; it comes back by itself."""
-        self._trace.update(f"{self.now} {machine.name} crash\n".encode())
+        self.note(f"{machine.name} crash")
         self.cut_power(machine)
         self.at(self.random.randint(200, 20_000), lambda: self.wake_up(machine))
 
@@ -342,25 +359,27 @@ class Cluster:
         for effect in effects:
             match effect:
                 case Send(peer=peer, frames=frames):
-                    other = self._by_key(peer)
+                    other = self.by_key(peer)
                     if other is not None:
-                        for frame in frames:
+                        for frame in frames if machine.cheat is None else machine.cheat.bent(other.name, frames):
+                            self.oracles.sent(machine, frame)
                             self._send(machine, other, frame)
                 case Verify(job=job, checks=checks):
-                    verdicts = [is_valid(*check) for check in checks]
-                    self.feed(machine, Verified(job, verdicts))
+                    self.feed(machine, Verified(job, [_judged(*check) for check in checks]))
                 case Publish(data=data):
                     self._publish(machine, data)
                 case HangUp(peer=peer, why=why):
-                    other = self._by_key(peer)
-                    self._trace.update(f"{self.now} {machine.name} hangs up: {why}\n".encode())
+                    other = self.by_key(peer)
+                    self.note(f"{machine.name} hangs up: {why}")
                     self.hang_ups.append((machine.name, why))
                     if other is not None:
+                        self.left.append((machine.name, other.name, why))
                         self.disconnect(machine.name, other.name)
                 case Recheck():
                     self.at(1, self._let_in)
                 case _:
                     continue
+        machine.is_mute = machine.core is not None and bool(machine.core.sealer.muted)
 
     def _let_in(self) -> None:
         for pair in list(self.links):
@@ -370,53 +389,25 @@ class Cluster:
             if not left.core.is_member(right.key) or not right.core.is_member(left.key):
                 self.disconnect(*pair)
 
-    def _send(self, machine: Machine, other: Machine, frame: bytes) -> None:
-        a, b = sorted((machine.name, other.name))
-        number = self.links.get((a, b))
-        if number is None:
-            return
-        # Streams keep their order, whatever the delay of a packet was.
-        way = (machine.name, other.name)
-        at = max(self._last.get(way, 0), self.now + self.random.randint(*self.delay_ms))
-        self._last[way] = at
-
-        def arrive() -> None:
-            if self.links.get((a, b)) == number:
-                self._trace.update(f"{self.now} {way} ".encode() + sha256(frame).digest())
-                self.feed(other, Frame(peer=machine.key, data=frame))
-
-        self.at(at - self.now, arrive)
-
-    def _publish(self, machine: Machine, data: bytes) -> None:
-        for pair in list(self.links):
-            if machine.name in pair and self.random.random() < 0.7:
-                other = self.machines[pair[0] if pair[1] == machine.name else pair[1]]
-                self.at(
-                    self.random.randint(*self.delay_ms),
-                    lambda other=other: self.feed(  # type: ignore[misc]
-                        other, Gossip(data=data, peer=machine.key, author=machine.key)
-                    ),
-                )
-
     # -- oracles ---------------------------------------------------------------------------------------------------
 
     def _look(self, machine: Machine) -> None:
-        """One block for each height, whoever says it."""
-        core = machine.core
-        if core is None:
-            return
-        head = core.ledger.head
-        if head.height:
-            first = self.blocks.setdefault(head.height, head.block_id)
-            assert first == head.block_id, self.failure(f"{machine.name} has another block {head.height}")
-        assert not core.alarm, self.failure(f"{machine.name}: {core.alarm}")
+        """After every event."""
+        self.oracles.look(machine)
 
     def height(self) -> int:
         """The height that all running machines have reached."""
-        return min(row.core.ledger.head.height for row in self.machines.values() if row.core is not None)
+        return min(row.core.ledger.head.height for row in self.honest() if row.core is not None)
 
     def is_settled(self) -> bool:
-        """Everything acknowledged is sealed, and everybody is at the same block."""
-        running = [row.core for row in self.machines.values() if row.core is not None]
-        heads = {core.ledger.head for core in running}
-        return len(heads) == 1 and all(not len(core.ledger.pool) for core in running)
+        """Everything of honest people is sealed, and everybody honest is at the same block.
+
+        What a cheat has written in two forms may wait for ever.
+        """
+        running = [row.core for row in self.honest() if row.core is not None]
+        if len({core.ledger.head for core in running}) != 1:
+            return False
+        cheats = {row.secret.public for row in self.machines.values() if row.cheat is not None}
+        if not cheats:
+            return not any(len(core.ledger.pool) for core in running)
+        return all(row.entry.device in cheats for core in running for row in core.ledger.pool.entries.values())
