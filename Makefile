@@ -3,7 +3,7 @@
 PYTHON_BIN := .venv/bin/python
 PYTEST := $(PYTHON_BIN) -m pytest
 
-.PHONY: help setup run demo lint style types layers format test sim nat bench clean
+.PHONY: help setup run demo lint style types layers format test sim pythons nat bench clean
 
 help:
 	@echo "make demo    see it work: several nodes on this machine, a few minutes of a venture's life"
@@ -11,6 +11,7 @@ help:
 	@echo "make lint    style, types and layers only"
 	@echo "make format  bring the code into its form"
 	@echo "make sim     the simulated networks, and 100 000 made-up histories"
+	@echo "make pythons the same roots on every Python that is here: 3.11, 3.12, 3.13"
 	@echo "make nat     two nodes behind routers, in network namespaces; needs root, Linux, ip and iptables"
 	@echo "make bench   measure this machine"
 	@echo "make setup   make .venv, for working on Tallystick"
@@ -50,6 +51,10 @@ test: lint
 sim: setup
 	$(PYTEST) -q tests/sim
 	HISTORIES=$${HISTORIES:-100000} $(PYTEST) -q -n 2 tests/protocol/test_fuzz.py
+
+# Not part of `test`, which has one Python: this takes each that it finds.
+pythons:
+	@scripts/pythons
 
 # Not part of `test`: without namespaces it fails, and says what is missing.
 nat: setup
