@@ -240,7 +240,8 @@ class Sync:
         """Serve pending entries, parents first."""
         pool = self._ledger.pool
         floor = {device: seq for device, seq, _ in want.chains}
-        asked = {entry_id for _, _, entry_id in want.chains}
+        # A dict and no set: two nodes that are asked the same send the same, in the same order.
+        asked = dict.fromkeys(entry_id for _, _, entry_id in want.chains)
         found, _ = pool.closure(entry_id for entry_id in asked if entry_id in pool.entries)
         rows = [
             row

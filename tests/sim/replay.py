@@ -1,16 +1,19 @@
-"""Play one seed again: `python -m tests.sim.replay SEED`. Prints the digest of its trace, and where it ended."""
+"""Play seeds again: `python -m tests.sim.replay SEED...`. Prints their plans, their digests and where they ended."""
 
 from __future__ import annotations
 
 import sys
+from random import Random
 
-from tests.sim.scenario import run
+from tests.sim.scenario import Plan, run
 
 
 def main() -> int:
-    seed = int(sys.argv[1])
-    cluster = run(seed)
-    sys.stdout.write(f"{seed} {cluster.digest} height {cluster.height()} after {cluster.events} events\n")
+    for seed in map(int, sys.argv[1:]):
+        sys.stdout.write(f"{Plan.draw(Random(seed))}\n")
+        sys.stdout.flush()
+        cluster = run(seed)
+        sys.stdout.write(f"{seed} {cluster.digest} height {cluster.height()} after {cluster.events} events\n")
     return 0
 
 
