@@ -24,6 +24,7 @@ from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.sealer import SealerOn
 from tallystick.protocol.membership import DAY_MS
+from tests.support.computers import added, first
 from tests.support.faults import RESERVE, flip_bit, one_file
 from tests.support.kept import Kept, kept_market
 
@@ -374,3 +375,14 @@ def test_a_byte_that_is_changed_in_a_file_is_found(folder: Path) -> None:
             assert all(problem["where"] for problem in answer["problems"])
         flip_bit(table, at, at % 8)
     assert on_disk(folder)["ok"]
+
+
+def test_a_second_computer_may_write_in_a_later_block_than_it_was_added() -> None:
+    """Its first entry links the one that added it, which is sealed by then: verify has to look there too."""
+    kept = kept_market("bo")
+    link = added(kept, "bo2", "bo")
+    kept.seal()
+    offer = first(kept, "bo2", kept.offer("roast"), link)
+    kept.seal()
+    assert kept.archive.sealed(offer) is not None
+    assert verify(kept.archive)["problems"] == []

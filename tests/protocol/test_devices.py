@@ -14,9 +14,8 @@ from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.away import Away
-from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.deliver import Deliver
-from tallystick.protocol.kinds.device import DeviceAdd, DeviceClaim, DeviceRetire, DeviceRevoke, claim_payload
+from tallystick.protocol.kinds.device import DeviceClaim, DeviceRetire, DeviceRevoke, claim_payload
 from tallystick.protocol.kinds.erase import Erase
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.recover import RecoverApprove, RecoverRequest, RecoveryChange
@@ -26,6 +25,7 @@ from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.records import Device
 from tallystick.protocol.sealers import active_sealers
 from tests.support.builders import DAY_MS, HOUR_MS, Person, World, key
+from tests.support.computers import add_body, added, first, newcomer
 from tests.support.governance import body, member, passed, proposal, proposed, vote
 from tests.support.market import market
 
@@ -39,38 +39,6 @@ def world() -> World:
 
 def device(world: World, name: str) -> Device:
     return world.view().devices[world.people[name].secret.public]
-
-
-def newcomer(world: World, name: str, of: str) -> Person:
-    """A machine with keys of its own, whose person is one that the ledger knows."""
-    owner = world.people[of]
-    person = Person(name, key(name), key(name, "node"), owner.recovery, owner.member)
-    world.people[name] = person
-    return person
-
-
-def add_body(world: World, new: Person, by: str, *, scope: Any = "all") -> DeviceAdd:
-    payload = possession_payload(new.secret.public, new.node.public, world.people[by].secret.public)
-    message = signed_bytes(SignType.POSSESSION, world.ledger.id, payload)
-    return DeviceAdd(
-        device=new.secret.public,
-        node_key=new.node.public,
-        scope=scope,
-        possession=new.secret.sign(message),
-        possession_node=new.node.sign(message),
-    )
-
-
-def added(world: World, name: str, of: str, *, scope: Any = "all") -> bytes:
-    """A second device of somebody, added by the first."""
-    return world.do(of, add_body(world, newcomer(world, name, of), of, scope=scope))
-
-
-def first(world: World, name: str, content: Body, link: bytes) -> bytes:
-    """The first entry of a device, which links what introduced it."""
-    entry = world.sign(name, content, links=(link,))
-    world.feed(entry)
-    return entry.id
 
 
 def claim_body(world: World, new: Person, *, source: bytes | None = None, **fields: Any) -> DeviceClaim:
