@@ -67,7 +67,7 @@ def document() -> dict[str, Any]:
     for name, (write, _) in sorted(WRITES.items()):
         paths[f"/v1/{name}"] = {"post": _post(name, of[write], {"$ref": "#/components/schemas/Written"})}
     for name, own in sorted(OWN_ARGS.items()):
-        paths[f"/v1/{name}"] = {"post": _post(name, of[own], {"type": "object"})}
+        paths[f"/v1/{name}"] = {"post": _post(name, of[own], {"type": ["object", "array"]})}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tallystick, the local interface of a node", "version": __version__},

@@ -79,6 +79,11 @@ class CharterTextArgs(ReadArgs, frozen=True, kw_only=True):
     """A whole charter, as TOML."""
 
 
+class CharterCheckArgs(CharterTextArgs, frozen=True, kw_only=True):
+    partners: Annotated[int, msgspec.Meta(ge=1, le=10**6)] | None = None
+    """Also say which rules so many partners can never meet."""
+
+
 class SettlementArgs(ReadArgs, frozen=True, kw_only=True):
     at: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
     """Proceeds of a sale, in minor units; absent: no sale is asked for."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tallystick.node.read_args import (
     CharterArgs,
+    CharterCheckArgs,
     CharterTextArgs,
     DealsArgs,
     EvidenceArgs,
@@ -30,7 +31,7 @@ from tallystick.node.read_args import (
 )
 from tallystick.node.reads_audit import audit
 from tallystick.node.reads_blocks import blocks
-from tallystick.node.reads_charter import charter_diff, charter_simulate
+from tallystick.node.reads_charter import charter_check, charter_diff, charter_simulate
 from tallystick.node.reads_deals import deals, offers
 from tallystick.node.reads_devices import devices, recoveries
 from tallystick.node.reads_evidence import evidence
@@ -80,6 +81,7 @@ def _read(kind: type[A], function: Callable[[View, A], Any]) -> Read:
 _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] = {
     "audit": (ReadArgs, audit),
     "blocks": (LogArgs, blocks),
+    "charter_check": (CharterCheckArgs, charter_check),
     "charter_diff": (CharterTextArgs, charter_diff),
     "charter_show": (CharterArgs, charter_show),
     "charter_simulate": (CharterTextArgs, charter_simulate),
@@ -107,7 +109,7 @@ _TABLE: Final[Mapping[str, tuple[type[ReadArgs], Callable[[View, Any], Any]]]] =
 }
 
 #: Reads whose question is longer than an address may be: they are asked with POST.
-POSTED: Final = frozenset(("charter_diff", "charter_simulate"))
+POSTED: Final = frozenset(("charter_check", "charter_diff", "charter_simulate"))
 #: Name -> what it takes.
 READ_ARGS: Final[Mapping[str, type[ReadArgs]]] = {name: kind for name, (kind, _) in _TABLE.items()}
 #: Name -> the function that checks the arguments and answers.

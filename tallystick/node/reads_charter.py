@@ -14,16 +14,40 @@ from tallystick.node.resolve import UnresolvedError
 from tallystick.protocol.act import POINT
 from tallystick.protocol.charter import Charter, CharterError, read_charter, read_toml
 from tallystick.protocol.charter_diff import differences
+from tallystick.protocol.charter_lint import check_partners, lint
 from tallystick.protocol.lots import vested_of
 from tallystick.protocol.pay import account_of
 from tallystick.protocol.simulation import PastBlock, Simulation
 
 if TYPE_CHECKING:
-    from tallystick.node.read_args import CharterTextArgs
+    from tallystick.node.read_args import CharterCheckArgs, CharterTextArgs
     from tallystick.node.view import View
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.records_deal import Deal
     from tallystick.protocol.state import State
+
+
+def charter_check(view: View, args: CharterCheckArgs) -> dict[str, Any]:
+    """`charter_check{charter, partners?}`: whether it is a charter, and what may hurt; it needs no ledger."""
+    try:
+        charter = read_charter(read_toml(args.charter))
+    except CharterError as error:
+        raise CharterInvalidError("the charter", error) from error
+    return checked(charter, args.partners)
+
+
+def checked(charter: Charter, partners: int | None) -> dict[str, Any]:
+    """What is to be said of a charter: warnings, and with `partners` the rules that so many can never meet."""
+    answer = {
+        "ok": True,
+        "name": charter.name,
+        "hash": charter.hash.hex(),
+        "bytes": len(charter.bytes),
+        "lint": [each._asdict() for each in lint(charter)],
+    }
+    if partners is not None:
+        answer |= {"partners": partners, "never": [each._asdict() for each in check_partners(charter, partners)]}
+    return answer
 
 
 def charter_diff(view: View, args: CharterTextArgs) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import trio
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import self_test
-from tallystick.node import api, knock, service_bundle, service_evidence, service_keys
+from tallystick.node import api, knock, service_bundle, service_care, service_evidence, service_keys
 from tallystick.node.archive import Archive
 from tallystick.node.aside import LONG, Aside
 from tallystick.node.collector import collecting_rarely
@@ -474,6 +474,8 @@ _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]
     "sync": Node._op_sync,
     "stop": Node._op_stop,
     "bundle_out": service_bundle.write,
+    "doctor": service_care.doctor,
+    "verify": service_care.verify,
     "evidence_add": service_evidence.add,
     "evidence_get": service_evidence.get,
     "bundle_in": service_bundle.take,

@@ -69,10 +69,16 @@ class EvidenceGetArgs(ReadArgs, frozen=True, kw_only=True):
     """How long the answer waits without a byte coming."""
 
 
+class VerifyArgs(ReadArgs, frozen=True, kw_only=True):
+    full: bool = False
+    """Nothing is left out in any case; programs may say so."""
+
+
 OWN_ARGS: Final[Mapping[str, type[ReadArgs]]] = {
     "bundle_in": BundleInArgs,
     "bundle_out": BundleOutArgs,
     "device_ticket": DeviceTicketArgs,
+    "doctor": ReadArgs,
     "evidence_add": EvidenceAddArgs,
     "evidence_get": EvidenceGetArgs,
     "lock": ReadArgs,
@@ -81,4 +87,5 @@ OWN_ARGS: Final[Mapping[str, type[ReadArgs]]] = {
     "stop": ReadArgs,
     "sync": SyncArgs,
     "unlock": UnlockArgs,
+    "verify": VerifyArgs,
 }

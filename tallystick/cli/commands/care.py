@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from tallystick.node.home import Home
 
 
+#: However large the ledger is.
+_VERIFY_S: Final = 86_400.0
+
+
 def _verify(options: Options, full: bool) -> int:
     home = open_home(options)
     ledger = choose_ledger(home, options)
-    if Client(home, options).has_node():
-        # It has the store to itself, and may be busy: what is checked must not change under the check.
-        raise CommandError(
-            "node-running",
-            "a node is running on this home, and has the ledger to itself",
-            hint="stop it for a moment, then verify",
-            exit_code=ExitCode.DAMAGED,
-        )
-    report = _verified(home, ledger, options)
+    client = Client(home, options)
+    if client.has_node() and _status_of_node(home, options, ledger) is not None:
+        # It has the store to itself, and goes on meanwhile.
+        report = client.ask_node("verify", {"full": full}, wait_s=_VERIFY_S)
+    else:
+        report = _verified(home, ledger, options)
     if options.json:
         output.result_json(report)
     else:
@@ -102,12 +103,14 @@ def _doctor(options: Options) -> int:
     return int(ExitCode.DONE if is_well else ExitCode.DAMAGED)
 
 
-def _status_of_node(home: Home, options: Options) -> dict[str, Any] | None:
+def _status_of_node(home: Home, options: Options, ledger: bytes | None = None) -> dict[str, Any] | None:
+    """What the running node says; None without one, or where it has another ledger than this."""
     try:
         status = Client(home, options).ask_node("status", {}, method="GET")
     except NodeError:
         return None
-    return status if isinstance(status, dict) else None
+    is_meant = isinstance(status, dict) and (ledger is None or status.get("ledger") == ledger.hex())
+    return status if is_meant else None
 
 
 def _finding(row: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,7 +15,6 @@ from tallystick.cli.files import read_text
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
     from tallystick.protocol.charter import Charter
-    from tallystick.protocol.charter_lint import Lint
 
 charter: Final = Group("charter", help="The rules of a ledger.", short_help="The rules of a ledger")
 
@@ -50,27 +49,16 @@ def _template(options: Options, name: str | None) -> int:
 
 
 def _check(options: Options, file: str, partners: int | None) -> int:
-    from tallystick.protocol.charter_lint import check_partners, lint
+    from tallystick.node.reads_charter import checked
 
-    rules = read_charter_file(Path(file))
-    warnings = lint(rules)
-    never = [] if partners is None else check_partners(rules, partners)
+    answer = checked(read_charter_file(Path(file)), partners)
     if options.json:
-        answer: dict[str, Any] = {
-            "ok": True,
-            "name": rules.name,
-            "hash": rules.hash.hex(),
-            "bytes": len(rules.bytes),
-            "lint": [each._asdict() for each in warnings],
-        }
-        if partners is not None:
-            answer |= {"partners": partners, "never": [each._asdict() for each in never]}
         output.result_json(answer)
         return 0
-    lines = [f"{file} is a charter: {rules.name}, hash {rules.hash.hex()[:8]}"]
-    lines += _listed("warnings, which stop nothing:", warnings)
-    lines += _listed(f"what {partners} partners can never meet:", never)
-    if partners is not None and not never:
+    lines = [f"{file} is a charter: {answer['name']}, hash {answer['hash'][:8]}"]
+    lines += _listed("warnings, which stop nothing:", answer["lint"])
+    lines += _listed(f"what {partners} partners can never meet:", answer.get("never", []))
+    if partners is not None and not answer["never"]:
         lines.append(f"{partners} partners can meet every rule")
     from tallystick.cli.text import clean
 
@@ -78,8 +66,8 @@ def _check(options: Options, file: str, partners: int | None) -> int:
     return 0
 
 
-def _listed(title: str, rows: list[Lint]) -> list[str]:
-    return [title, *(f"  {path}: {message}" for path, message in rows)] if rows else []
+def _listed(title: str, rows: list[dict[str, str]]) -> list[str]:
+    return [title, *(f"  {row['path']}: {row['message']}" for row in rows)] if rows else []
 
 
 def _ask_about(op: str) -> Callable[[Options, str], int]:
