@@ -37,6 +37,11 @@ _REFUSED: Final = {
 }
 #: Statuses of refusals; see `api`.
 _STATUSES: Final = ("400", "401", "403", "404", "405", "409", "413", "415", "421", "422", "423", "500", "503")
+_TOKEN: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "On TCP only: the token in run/api.json of the home, see docs/spec/api.md#on-tcp",
+}
 _WRITTEN: Final = {
     "type": "object",
     "required": ["kind", "status"],
@@ -72,7 +77,12 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Tallystick, the local interface of a node", "version": __version__},
         "paths": paths,
-        "components": {"schemas": {**components, "Error": _ERROR, "Written": _WRITTEN}},
+        "components": {
+            "schemas": {**components, "Error": _ERROR, "Written": _WRITTEN},
+            "securitySchemes": {"token": _TOKEN},
+        },
+        # On TCP; whoever can open the Unix socket is the owner.
+        "security": [{"token": []}],
     }
 
 
