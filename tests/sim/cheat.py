@@ -80,6 +80,15 @@ class Cheat:
         """(height, round) -> proposal and votes for another block, as the other half hears them."""
         self._blocks: list[bytes] = []
         """Blocks that somebody has proposed."""
+        self.booted()
+
+    def booted(self) -> None:
+        """The core is there: it must not fall silent where it hears of its own second entries."""
+        if self._machine.core is not None:
+            self._machine.core.sealer.mute = self._shrug  # type: ignore[method-assign]
+
+    def _shrug(self, why: str) -> None:
+        self._cluster.note(f"{self._machine.name} is found out: {why}")
 
     # -- what comes in -------------------------------------------------------------------------------------------------
 

@@ -255,6 +255,8 @@ class Cluster(Network):
             trusted=trusted or tuple(other.key for other in self.machines.values()),
         )
         machine.core.sync.addresses = [f"/ip4/127.0.0.1/tcp/1/p2p/{peer_id(machine.key)}"]
+        if machine.cheat is not None:
+            machine.cheat.booted()
         self.oracles.booted(machine)
         self.perform(machine, machine.core.effects())
         self._plan_wake(machine)
