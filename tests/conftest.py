@@ -30,3 +30,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(home))
     return home
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what tests have measured (`record_property`), whether they passed or not."""
+    rows = [row for state in ("passed", "failed") for row in terminalreporter.getreports(state) if row.user_properties]
+    if rows:
+        terminalreporter.section("figures")
+    for row in rows:
+        terminalreporter.line(row.nodeid)
+        for name, value in row.user_properties:
+            terminalreporter.line(f"    {name}: {value}")

@@ -94,14 +94,15 @@ def pause() -> None:
     threading.Event().wait(_STEP_S)
 
 
-def until(is_so: Callable[[], Any], what: str, within_s: float = WAIT_S) -> Any:
-    """Look until something is so, and return it. Fails at the deadline."""
+def until(is_so: Callable[[], Any], what: str | Callable[[], str], within_s: float = WAIT_S) -> Any:
+    """Look until something is so, and return it. Fails at the deadline, and says `what` was not so then."""
     deadline = time.monotonic() + within_s
     while True:
         found = is_so()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
+        is_late = time.monotonic() >= deadline
+        assert not is_late, f"not within {within_s:.0f} s: {what if isinstance(what, str) else what()}"
         pause()
 
 
@@ -242,6 +243,17 @@ class Computer:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+    def memory_mib(self) -> int:
+        """The most memory that the node has had in use since its start: its own, and what it shares with others."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status")
+        if status.exists():
+            (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+            return int(line.split()[1]) // 1024
+        # Elsewhere the system only tells what is in use now.
+        told = subprocess.run(["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, check=True)
+        return int(told.stdout) // 1024
 
     def tail(self) -> str:
         """The last the node has said."""

@@ -19,10 +19,10 @@ import pytest
 
 from tallystick.cli.client import Client
 from tallystick.cli.options import Options
-from tallystick.node import layout
 from tallystick.node.errors import NodeError
 from tallystick.node.guard import FileGuard, GuardState
 from tests.integration.computers import Computer, agree, charter, computers, gather, until
+from tests.integration.disks import check_stores
 
 KILLS = 30
 #: The moments of the kills; what the nodes are doing then is up to the machine.
@@ -152,26 +152,3 @@ def test_killed_nodes_lose_nothing_and_never_contradict_themselves(
             assert "contradiction" not in each.log.read_text()
             assert "mute" not in each.log.read_text()
             assert "Traceback" not in each.log.read_text()
-
-
-def check_stores(everybody: list[Computer], confirmed: set[str]) -> None:
-    """What lies on the disks: the same entries, one for each number of a device, none confirmed in vain."""
-    held: list[set[bytes]] = []
-    numbers: dict[tuple[bytes, int], bytes] = {}
-    for each in everybody:
-        with each.archive() as archive:
-            assert archive.sealings(b"evidence/") == [], "somebody has signed a contradiction"
-            ids = {key[1:] for key, _ in archive.store.iterate(prefix=layout.ENTRY)}
-            for entry_id in ids:
-                entry = archive.entry(entry_id)
-                assert entry is not None
-                first = numbers.setdefault((entry.device, entry.seq), entry_id)
-                assert first == entry_id, f"two entries with the number {entry.seq}"
-            missing = [each_id for each_id in confirmed if bytes.fromhex(each_id) not in ids]
-            assert missing == [], f"{each.name} lacks {len(missing)} confirmed entries"
-            for each_id in confirmed:
-                sealed = archive.sealed_row(bytes.fromhex(each_id))
-                assert sealed is not None
-                assert sealed.reason == ""
-            held.append(ids)
-    assert held[0] == held[1] == held[2]
