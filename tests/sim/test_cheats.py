@@ -10,7 +10,7 @@ from tallystick.node.desk import Desk
 from tallystick.protocol.evidence import find_evidence
 from tests.sim.cheat import Cheat, Mood
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.people import offer, partners, settle, state_of
+from tests.sim.people import offer, partners, refused, settle, state_of
 from tests.sim.scenario import may_be_away, may_cheat_safely
 
 
@@ -69,6 +69,7 @@ def test_two_entries_of_one_number_freeze_their_device_and_convict_no_sealer(fou
     offer(four, "di")
     offer(four, "ana")
     settle(four)
+    assert refused(four, "di", "offer", {"step": "bake", "units": 2}).reason == "device-frozen"
     state = four.machines["ana"].live.ledger.state
     assert [device for device, _ in state.forks.items()] == [di.secret.public]
     assert not _convicted(four, "di")
