@@ -48,6 +48,7 @@ SMALL: Final = frozenset(
 """All encodings of the 8 points of small order: 8 canonical and 6 others that some decoders accept."""
 
 _Y_MASK: Final = 2**255 - 1
+_L_LESS_1: Final = (L - 1).to_bytes(32, "little")
 
 
 class SignType(StrEnum):
@@ -145,7 +146,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> None:
 
 
 def check_enrolment_key(public: bytes) -> None:
-    """Raise unless a key may be enrolled in a ledger; about 2 ms, once for each key.
+    """Raise unless a key may be enrolled in a ledger; about 0.1 ms, and 2 ms for one that may not.
 
     A key with a part of small order would pass `is_valid` for some messages only. No honest key is one.
 
@@ -153,11 +154,29 @@ def check_enrolment_key(public: bytes) -> None:
     that order.
     """
     _check_key(public)
+    if _is_shown_to_have_prime_order(public):
+        return
     point = decode_point(public)
     if point is None:
         raise SignatureError(SignatureReason.KEY_NOT_ON_CURVE)
     if not is_identity(multiply(L, point)):
         raise SignatureError(SignatureReason.KEY_MIXED_ORDER)
+
+
+def _is_shown_to_have_prime_order(public: bytes) -> bool:
+    """Whether libsodium's arithmetic gives [L-1]A = -A, which is so exactly where [L]A is the identity.
+
+    Its own `crypto_core_ed25519_is_valid_point` is not asked: in some releases it lets points through that have a part
+    of order 2. False says nothing here: the long way has the verdict then.
+    """
+    from nacl._sodium import ffi, lib
+
+    if not lib.PYNACL_HAS_CRYPTO_SCALARMULT_ED25519:
+        return False
+    product = ffi.new("unsigned char[32]")
+    if lib.crypto_scalarmult_ed25519_noclamp(product, _L_LESS_1, public):
+        return False
+    return bytes(product) == public[:31] + bytes((public[31] ^ 0x80,))
 
 
 def _check_key(public: bytes) -> None:

@@ -187,7 +187,10 @@ class NodeCore:
         """Whose node key this is, as far as anybody knows."""
         if not self.ledger.head.height and self.ledger.id not in self.ledger.pool:
             return None
-        use = self.ledger.view(self.now).keys.get(peer)
+        # Asked for every peer whenever somebody asks for the status: what is pending is not folded for that.
+        use = self.ledger.state.keys.get(peer) if self._is_only_deals() else None
+        if use is None:
+            use = self.ledger.view(self.now).keys.get(peer)
         return None if use is None or use.use not in ("node", "convicted") else use.owner
 
     # -- our own entries -----------------------------------------------------------------------------------------------

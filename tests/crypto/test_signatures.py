@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
+from tallystick.crypto import signatures
+from tallystick.crypto.edwards import L, decode_point, is_identity, multiply
 from tallystick.crypto.errors import SignatureError, SignatureReason
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import (
@@ -319,8 +321,20 @@ def test_what_is_no_point_is_not_enrolled(public: bytes, reason: str) -> None:
 
 @given(st.binary(min_size=32, max_size=32))
 def test_every_honest_key_can_be_enrolled(seed: bytes) -> None:
-    """Whatever seed somebody draws."""
-    check_enrolment_key(SecretKey.from_seed(seed).public)
+    """Whatever seed somebody draws; the short way and the long way agree."""
+    public = SecretKey.from_seed(seed).public
+    check_enrolment_key(public)
+    assert signatures._is_shown_to_have_prime_order(public)
+    point = decode_point(public)
+    assert point is not None
+    assert is_identity(multiply(L, point))
+
+
+def test_no_key_with_a_part_of_small_order_takes_the_short_way() -> None:
+    """Also a part of order 2, which the library's own question about a point has let through."""
+    assert {each.torsion for each in curve_cases.KEYS} == set(range(8))
+    for each in curve_cases.KEYS:
+        assert signatures._is_shown_to_have_prime_order(each.data) == (not each.is_small and not each.torsion), each
 
 
 # -- what is signed ----------------------------------------------------------------------------------------------------
