@@ -28,12 +28,19 @@ def peers(answer: Sequence[Row], now_ms: int) -> str:
                 row["height"],
                 _lag(row),
                 _clock(row["clock_ms"]),
-                row["address"] if row["connected"] or not row["error"] else f"{row['address']}: {row['error']}",
+                _where(row),
             )
             for row in answer
         ),
         right="height behind",
     )
+
+
+def _where(row: Row) -> str:
+    """The address, without the key that stands in another column; and why nobody answers there."""
+    place, key, rest = (row["address"] or "").rpartition("/p2p/")
+    text = place if key and "/" not in rest else row["address"] or ""
+    return text if row["connected"] or not row["error"] else f"{text}: {row['error']}"
 
 
 def _connected(row: Row) -> str:

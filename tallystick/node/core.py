@@ -83,7 +83,9 @@ class NodeCore:
         times: SealingTimes | None = None,
         loose: Sequence[Entry] = (),
         trusted: Sequence[PeerKey] = (),
+        anchor: int = 0,
     ) -> None:
+        """`trusted` may come in before the ledger is here, up to the block `anchor` that the ticket named."""
         self.archive = archive
         self.ledger = ledger
         self.device = device
@@ -111,6 +113,7 @@ class NodeCore:
         if self.watch.fork is not None:
             self.alarm = self.watch.fork.words
         self._trusted = frozenset(trusted)
+        self._anchor = anchor
         self._jobs: dict[int, tuple[Batch, Session | None]] = {}
         self._job_next = 0
         self._repair_next = now + REPAIR_MS
@@ -170,7 +173,8 @@ class NodeCore:
 
     def is_member(self, peer: PeerKey) -> bool:
         """The gate: whether a node key belongs to an active device, also one whose join is not sealed yet."""
-        if peer in self._trusted and not self.ledger.head.height:
+        # Whoever gives us the ledger may have become a member in a block that is still on its way.
+        if peer in self._trusted and (not self.ledger.head.height or self.ledger.head.height < self._anchor):
             return True
         if not self.ledger.head.height and self.ledger.id not in self.ledger.pool:
             return False

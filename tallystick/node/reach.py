@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tallystick.node.core import NodeCore
     from tallystick.node.dialer import Dialer
     from tallystick.node.net_lan import Lan
+    from tallystick.node.session import Session
 
 log = logging.getLogger("tallystick.node")
 
@@ -301,7 +302,7 @@ class Reach:
                 address, seen = contact.address or address, max(seen, contact.at)
                 height = contact.height if contact.height >= 0 else None
             if session is not None:
-                address, seen = session.address or address, max(seen, session.heard)
+                address, seen = _where(session, addresses) or address, max(seen, session.heard)
                 height = session.height if session.greeted else height
             rows.append(
                 PeerFact(
@@ -317,6 +318,17 @@ class Reach:
                 )
             )
         return rows
+
+
+def _where(session: Session, known: Sequence[str]) -> str:
+    """Where a connected peer is: with `/p2p/` at the end wherever that is an address at which it can be dialled."""
+    if session.relayed or not session.address:
+        return session.address
+    if session.outbound:
+        return f"{session.address}/p2p/{peer_id(session.peer)}"
+    # It came from a port at which nobody answers; the one at which it listens on that machine says more.
+    host = session.address.rpartition("/tcp/")[0]
+    return next((each for each in reversed(known) if each.rpartition("/tcp/")[0] == host), session.address)
 
 
 def now_ms() -> int:

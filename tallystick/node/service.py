@@ -144,6 +144,7 @@ class Node:
             times=self.config.sealing,
             loose=loose,
             trusted=trusted,
+            anchor=0 if join is None else join.anchor[0],
         )
         core.sync.addresses = self.transport.addresses()
         core.on_alarm = lambda: write_report(self.home, core)

@@ -54,6 +54,9 @@ def test_peers_say_who_is_reached_how() -> None:
     assert "directly" in bo and "+90 s" in bo and "192.0.2.1" in bo
     assert "through another" in cy and "we, 3" in cy and "same" in cy
     assert " no " in dora and "never" in dora and "timeout: no answer" in dora
+    full = peers([ROW | {"address": "/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWabc"}], NOW)
+    circuit = peers([ROW | {"address": "/p2p/12D3KooWabc/p2p-circuit"}], NOW)
+    assert full.endswith("/tcp/4001") and circuit.endswith("/p2p/12D3KooWabc/p2p-circuit")
     assert peers([], NOW).startswith("no other node is known")
 
 

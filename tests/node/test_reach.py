@@ -13,7 +13,8 @@ from tallystick.node.archive import Archive, ContactRow
 from tallystick.node.dialer import Dialer
 from tallystick.node.net_address import peer_id
 from tallystick.node.racing import Way, first_of
-from tallystick.node.reach import AGAIN_MS_MIN, LAN_MAX, RELAYED_MAX, Reach
+from tallystick.node.reach import AGAIN_MS_MIN, LAN_MAX, RELAYED_MAX, Reach, _where
+from tallystick.node.session import Session
 from tallystick.node.store_memory import MemoryStore
 from tallystick.node.transport import DialError, DialReason, PeerDown, PeerUp
 from tallystick.node.transport_memory import MemoryNetwork, MemoryTransport
@@ -235,3 +236,18 @@ async def test_race_takes_the_first_and_gives_up_the_others() -> None:
     assert sorted(ended) == ["fails", "hangs", "loses", "wins"] and [str(each) for each in failed] == ["refused: fails"]
     assert await first_of([way("fails", 1, None)], 0.25, failed.append) is None
     assert await first_of([], 0.25, failed.append) is None
+
+
+def session(address: str, *, outbound: bool, relayed: bool = False) -> Session:
+    return Session(BO, address, outbound, relayed, START_MS)
+
+
+def test_where_somebody_is_shown_to_be_can_be_dialled_if_possible() -> None:
+    """Where it listens on the machine it came from; else the place it came from, since that shows the way."""
+    listens = [f"/ip4/127.0.0.1/tcp/4001/p2p/{peer_id(BO)}", f"/ip6/fd77::11/tcp/4001/p2p/{peer_id(BO)}"]
+    assert _where(session("/ip6/fd77::11/tcp/55555", outbound=False), listens) == listens[1]
+    assert _where(session("/ip6/fd77::12/tcp/55555", outbound=False), listens) == "/ip6/fd77::12/tcp/55555"
+    assert _where(session("/ip4/127.0.0.1/tcp/4001", outbound=True), []) == listens[0]
+    through = f"/p2p/{peer_id(CY)}/p2p-circuit"
+    assert _where(session(through, outbound=True, relayed=True), listens) == through
+    assert _where(session("", outbound=False), listens) == ""
