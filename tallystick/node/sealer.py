@@ -16,6 +16,7 @@ from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid
 from tallystick.node.allowance import Allowance
 from tallystick.node.archive import BlockRow
+from tallystick.node.early import Early
 from tallystick.node.intake import BlameError
 from tallystick.node.view import SealingFact
 from tallystick.protocol import codec
@@ -62,9 +63,6 @@ CLOCK_MS_MAX: Final = 600_000
 ALONE_MS_MAX: Final = 30 * 86_400_000
 #: How long after a start somebody is waited for who might know of votes that this database does not.
 MEET_MS: Final = 10_000
-#: Messages of the height after the one being sealed that are kept.
-FUTURE_MAX: Final = 256
-FUTURE_BYTES_MAX: Final = 4 * 1024 * 1024
 RESTORED: Final = "the database is older than what this node has signed: a backup was put back"
 _RECORD: Final = b"record"
 _STEPS_ALONE_MAX: Final = 1000
@@ -90,7 +88,7 @@ class Sealer:
         self._to_decide: Decide | None = None
         self._seen: set[bytes] = set()
         self._allowance = Allowance()
-        self._future: list[tuple[bytes, PeerKey]] = []
+        self._early = Early()
         self._source: PeerKey | None = None
         """Whose messages are being looked at: they need not go back."""
         self._waiting_since: int | None = None
@@ -155,9 +153,12 @@ class Sealer:
         """A block is sealed: what came early for the next height is looked at now."""
         self._core.intake.needed.clear()
         self.begin(now)
-        early, self._future = self._future, []
-        for data, peer in early:
-            self.receive([data], peer, now)
+        for data, peer in self._early.taken():
+            try:
+                self.receive([data], peer, now)
+            except BlameError as error:
+                # Whoever sent it then, and not whose block or vote has just come.
+                self._core.sync.hang_up(peer, str(error), blame=True)
 
     def mute(self, why: str) -> None:
         """Sign nothing any more, until the person has settled it."""
@@ -355,9 +356,12 @@ class Sealer:
         if message.ledger != ledger.id:
             raise BlameError("a sealing message of another ledger")
         if message.height == ledger.head.height + 2 and message.signer in self._sealers:
-            held = sum(len(early) for early, _ in self._future) + len(data)
-            if len(self._future) < FUTURE_MAX and held <= FUTURE_BYTES_MAX:
-                self._future.append((data, peer))
+            room = self._early.has_room(data, message.signer, len(self._sealers))
+            if room and self._allowance.take(message.signer, now):
+                if not is_valid(*message.check()):
+                    raise BlameError("a sealing message's signature does not hold")
+                self._early.keep(data, message.signer, peer)
+            return
         height = self._height
         if height is None or message.height != ledger.head.height + 1 or message.signer not in self._sealers:
             return

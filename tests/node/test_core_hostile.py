@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,6 +14,8 @@ from tallystick.node.effects import HangUp
 from tallystick.node.intake import ORPHANS_MAX
 from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
 from tallystick.protocol import codec
+from tallystick.protocol.ballot import make_precommit
+from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.scenario import CHARTER
 
@@ -156,3 +159,22 @@ def test_a_pending_entry_is_taken_with_its_words_only(recorded: tuple[Cluster, l
         frame = m.encode_message(m.Entries([(entry.header, entry.signature, annex)]))
         cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=frame), now))
         assert (entry.id in ana.live.ledger.pool.entries) is taken
+
+
+def test_a_forged_message_for_the_next_height_harms_only_its_sender(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Whoever speaks in a sealer's name about a height to come is hung up on at once, and the sealer never is."""
+    cluster, _ = recorded
+    ana, bo, cy = cluster.machines["ana"], cluster.machines["bo"], cluster.join("cy", "ana")
+    cluster.connect_all()
+    cluster.run_until(cluster.is_settled, 60_000, "joined")
+    height = ana.live.ledger.head.height
+    honest = make_precommit(
+        KeySigner(bo.node, cluster.ledger_id), ledger=cluster.ledger_id, height=height + 2, round_=0, block_id=bytes(32)
+    )
+    forged = m.encode_message(m.Sealing([replace(honest, signature=bytes(64)).wire()]))
+    effects = ana.live.handle(Frame(peer=cy.key, data=forged), cluster.clock(ana))
+    assert [(each.peer, each.blame) for each in effects if isinstance(each, HangUp)] == [(cy.key, True)]
+    cluster.perform(ana, effects)
+    cluster.do("ana", "offer", {"step": "bake", "units": 9})
+    cluster.run_until(lambda: bo.live.ledger.head.height == height + 1, 60_000, "the next block is sealed")
+    assert [row for row in cluster.left if row[1] != "cy"] == []
