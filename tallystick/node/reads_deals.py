@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.node.resolve import resolve_member
-from tallystick.protocol.deal_rules import can_be_accepted
+from tallystick.protocol.deal_rules import award_shown, can_be_accepted
 
 if TYPE_CHECKING:
     from tallystick.node.read_args import DealsArgs, OffersArgs
@@ -24,7 +24,6 @@ SILENCE: Final = {
     "deal.held": "the reduction is final",
     "deal.disputed": "is decided by the verdicts so far",
 }
-ENDED: Final = frozenset(("returned", "cancelled"))
 
 
 def deals(view: View, args: DealsArgs) -> list[dict[str, Any]]:
@@ -61,7 +60,7 @@ def deal_row(view: View, deal_id: bytes, deal: Deal, *, pending: bool, is_open: 
         "status": deal.status,
         "delivered": deal.delivered,
         "grade": grade or None,
-        "award": award(deal) if corrected is None else corrected.paid,
+        "award": award_shown(deal) if corrected is None else corrected.paid,
         "deadline": deal.deadline or None,
         "pending": pending,
         # Beyond what programs were promised.
@@ -84,13 +83,6 @@ def deal_row(view: View, deal_id: bytes, deal: Deal, *, pending: bool, is_open: 
         "due": None if deal.due is None else deal.due[0],
         "due_what": silence(view, deal),
     }
-
-
-def award(deal: Deal) -> int | None:
-    """What the seller got; None until it is decided."""
-    if deal.status == "approved" or (deal.status == "disputed" and deal.paid):
-        return deal.paid
-    return 0 if deal.status in ENDED else None
 
 
 def silence(view: View, deal: Deal) -> str | None:

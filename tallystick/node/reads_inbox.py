@@ -15,10 +15,11 @@ from tallystick.node.reads_inbox_money import (
     claims_to_attest,
     corrections_to_confirm,
     money_to_confirm,
+    payments_due,
     payments_to_acknowledge,
     reports_due,
 )
-from tallystick.protocol.deal_rules import can_be_accepted
+from tallystick.protocol.deal_rules import UNDECIDED, can_be_accepted
 from tallystick.protocol.governance import is_elector
 from tallystick.protocol.membership import is_full_partner, sponsors_needed
 from tallystick.protocol.sealers import active_sealers
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from tallystick.protocol.records import Member
     from tallystick.protocol.records_deal import Deal
     from tallystick.protocol.records_governance import Ballot
+
+
+_Turn = tuple[str, str, bytes, int | None]
+"""What to do, in words, the other side, until when."""
 
 
 def inbox(view: View, args: ReadArgs) -> list[Item]:
@@ -70,25 +75,30 @@ def deals_of_mine(view: View, me: bytes, member: Member) -> Iterator[Item]:
     """Deals in which it is my turn, and those of others that need a third partner."""
     can_cosign = is_full_partner(member, view.moment)
     for deal_id, deal in list(view.preview.deals.items()):
-        turn = _turn(view, me, deal, can_cosign=can_cosign)
-        if turn is None:
-            continue
-        what, text, other, deadline = turn
-        yield item(
-            view, what, deal_id, text, deadline=deadline, partner=other, deal=deal_id.hex(), silence=silence(view, deal)
-        )
+        for turn in (_consent(view, me, deal), _turn(view, me, deal, can_cosign=can_cosign)):
+            if turn is None:
+                continue
+            what, text, other, deadline = turn
+            asked = {"deal": deal_id.hex(), "silence": silence(view, deal)}
+            yield item(view, what, deal_id, text, deadline=deadline, partner=other, **asked)
 
 
-def _turn(view: View, me: bytes, deal: Deal, *, can_cosign: bool) -> tuple[str, str, bytes, int | None] | None:
-    """(what to do, in words, the other side, until when), or None where it is not my turn."""
+def _consent(view: View, me: bytes, deal: Deal) -> _Turn | None:
+    """The other side wants to cancel, and cannot do it alone."""
+    other = deal.buyer if me == deal.seller else deal.seller
+    if me not in (deal.seller, deal.buyer) or other not in deal.consents or deal.status not in UNDECIDED:
+        return None
+    due = None if deal.due is None else deal.due[0]
+    return "cancel", f"{view.called(other)} wants to cancel: {_work(view, deal, deal.offer)}", other, due
+
+
+def _turn(view: View, me: bytes, deal: Deal, *, can_cosign: bool) -> _Turn | None:
+    """What the deal waits for from me, or None where it is not my turn."""
     due = None if deal.due is None else deal.due[0]
     work = _work(view, deal, deal.offer)
     seller, buyer = view.called(deal.seller), view.called(deal.buyer)
-    other = deal.buyer if me == deal.seller else deal.seller
     is_side = me in (deal.seller, deal.buyer)
     status = deal.status
-    if is_side and deal.consents and me not in deal.consents and status in ("accepted", "delivered", "waiting"):
-        return "cancel", f"{view.called(other)} wants to cancel: {work}", other, due
     if me == deal.seller:
         if status == "accepted":
             again = " again" if deal.returns else ""
@@ -184,6 +194,7 @@ SOURCES: Final[tuple[Source, ...]] = (
     claims_to_attest,
     money_to_confirm,
     corrections_to_confirm,
+    payments_due,
     payments_to_acknowledge,
     reports_due,
 )

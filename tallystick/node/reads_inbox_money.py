@@ -84,6 +84,23 @@ def payments_to_acknowledge(view: View, me: bytes, member: Member) -> Iterator[I
             yield item(view, "received", me, text, deadline=None, partner=None)
 
 
+def payments_due(view: View, me: bytes, member: Member) -> Iterator[Item]:
+    """What the venture owes others and I may say that it has been paid: one item for each currency."""
+    if not _may_confirm(view, member):
+        return
+    state = view.preview
+    owed: dict[str, list[int]] = {}
+    for path, amount in state.accounts.items():
+        currency, _, account = path.partition("/")
+        noun, _, owner = account.partition("/")
+        if noun == "payable" and amount > 0 and me in confirmers(state, view.moment, bytes.fromhex(owner)):
+            owed.setdefault(currency, []).append(amount)
+    for currency, amounts in sorted(owed.items()):
+        who = "1 partner is" if len(amounts) == 1 else f"{len(amounts)} partners are"
+        text = f"{who} owed {sum(amounts)} {currency} (minor units): `tally settlement` lists it, then `tally paid`"
+        yield item(view, "paid", me, text, deadline=None, partner=None)
+
+
 def reports_due(view: View, me: bytes, member: Member) -> Iterator[Item]:
     """My account of the till for the term before, in a ledger that has one."""
     state = view.preview

@@ -37,6 +37,8 @@ RETURNS_MAX: Final = 3
 AWAY_MS_MAX: Final = 14 * DAY_MS
 #: Statuses in which a deal counts against `max-open`.
 UNDECIDED: Final = ("accepted", "delivered", "waiting")
+#: Statuses in which it has been decided what the seller gets, though a panel may still give more.
+DECIDED: Final = ("approved", "rejected", "disputed", "returned")
 #: Whoever decides a deal needs what these say.
 WORDS_NEEDED: Final = frozenset(("deliver", "return", "reject", "dispute"))
 
@@ -213,6 +215,11 @@ def close(act: Act, deal_id: bytes, deal: Deal, **fields: Any) -> None:
     offer = state.offers.get(deal.offer)
     if offer is not None:
         put_offer(act, deal.offer, msgspec.structs.replace(offer, deals=offer.deals - 1))
+
+
+def award_shown(deal: Deal) -> int | None:
+    """What the seller has got so far; None until it is decided, and where it never was."""
+    return deal.paid if deal.status in DECIDED else None
 
 
 def escrow_of(deal_id: bytes) -> str:

@@ -22,7 +22,7 @@ from tallystick.protocol import records
 from tallystick.protocol.act import Act, Context, Sealed
 from tallystick.protocol.charter import Charter, from_bytes
 from tallystick.protocol.charter_fields import AMOUNT_MAX
-from tallystick.protocol.deal_rules import open_terms, terms_of
+from tallystick.protocol.deal_rules import award_shown, open_terms, terms_of
 from tallystick.protocol.duty import start_cycle
 from tallystick.protocol.entry import Entry
 from tallystick.protocol.errors import EntryError, Reason
@@ -42,7 +42,6 @@ T = TypeVar("T")
 TITLE_LENGTH_MAX: Final = 200
 #: Where a rehearsal's time 0 lies. In the rules 0 means "never", so nothing may happen at 0 itself.
 EPOCH_MS: Final = 1_000_000_000_000
-_DECIDED: Final = frozenset(("approved", "rejected", "disputed", "returned"))
 _KINDS: Final[Mapping[str, str]] = {"use-voucher": "use.voucher"}
 
 
@@ -449,8 +448,7 @@ def _key(name: str, use: str) -> bytes:
 
 
 def _deal_json(deal: Deal) -> dict[str, Any]:
-    award = deal.paid if deal.status in _DECIDED else None
-    return {"status": deal.status, "gross": deal.gross, "award": award}
+    return {"status": deal.status, "gross": deal.gross, "award": award_shown(deal)}
 
 
 def _row(table: Mapping[str, T], name: object, noun: str) -> T:

@@ -7,7 +7,6 @@ from typing import Any
 from tallystick.node.reads import READS
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
-from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.cosign import Cosign
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.reject import Reject
@@ -74,14 +73,6 @@ def test_a_deal_waits_for_one_side_after_the_other() -> None:
     assert whats(kept) == {"bo": ["dispute"]}
     kept.wait(6 * DAY_MS)
     assert whats(kept) == {}
-
-
-def test_a_wish_to_cancel_waits_for_the_other_side() -> None:
-    """It takes both."""
-    kept = kept_market()
-    deal = kept.delivered("bo", "cy", "roast", 1)
-    kept.do("bo", Cancel(deal=deal))
-    assert whats(kept) == {"cy": ["cancel"]}
 
 
 def test_a_large_deal_waits_for_any_third_partner() -> None:

@@ -7,11 +7,14 @@ from typing import Any
 from tallystick.node.reads import READS
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.attest import Attest
+from tallystick.protocol.kinds.cancel import Cancel
+from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.confirm import Confirm
 from tallystick.protocol.kinds.correct import Correct
 from tallystick.protocol.kinds.dispute import Dispute
 from tallystick.protocol.kinds.donate import Donate
+from tallystick.protocol.kinds.paid import Paid
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.reject import Reject
@@ -87,7 +90,7 @@ def test_a_dispute_waits_for_its_panel() -> None:
     assert judge in ("ana", "di")
     (row,) = READS["deals"](kept.look(), {})
     assert row["panel"] == [kept.people[judge].member.hex()]
-    assert (row["status"], row["award"], row["due_what"]) == ("disputed", None, "is decided by the verdicts so far")
+    assert (row["status"], row["award"], row["due_what"]) == ("disputed", 0, "is decided by the verdicts so far")
     kept.do(judge, Verdict(deal=deal, grade=50))
     assert whats(kept) == {}
     (row,) = READS["deals"](kept.look(), {})
@@ -131,3 +134,34 @@ def test_money_is_explained_by_its_own_commodity() -> None:
     assert (line["amount"], line["account"], line["counter_account"]) == (-500, account, "cash")
     assert kept.ledger.state.balance("EUR", account) == -500
     assert all(row["commodity"] == "POINT" for row in READS["explain"](kept.look(), {"id": "bo"}))
+
+
+def test_cancelling_and_deciding_both_wait() -> None:
+    """The other side wants to cancel; what was delivered has to be reviewed all the same."""
+    kept = kept_market(**TABLES)
+    deal = kept.delivered("bo", "cy", "roast", 3)
+    kept.do("bo", Cancel(deal=deal))
+    assert whats(kept) == {"cy": ["approve", "cancel"]}
+    kept.do("cy", Cancel(deal=deal))
+    assert whats(kept) == {}
+    (row,) = READS["deals"](kept.look(), {})
+    assert (row["status"], row["award"]) == ("cancelled", None)
+
+
+def test_what_the_venture_owes_waits_for_those_on_duty() -> None:
+    """Their own share for somebody else: one item for all of it, until it has been paid and received."""
+    kept = kept_market(**TABLES, points={"pool": 1_000, "start": 1})
+    kept.do("ana", Cash(type="income", amount=402, category="tips"))
+    proposal = kept.do("bo", Propose(type="dividend", amount=402))
+    kept.seal()
+    for name in kept.people:
+        kept.do(name, Vote(proposal=proposal, choice="yes"))
+    kept.seal()
+    found = dict(kept.look().preview.accounts.items())
+    assert whats(kept) == {name: ["paid"] for name in kept.people}
+    assert first(kept, "ana")["text"].startswith("3 partners are owed ")
+    assert first(kept, "bo")["text"].startswith("1 partner is owed ")
+    for name, person in kept.people.items():
+        amount = found[f"EUR/payable/{person.member.hex()}"]
+        kept.do("bo" if name == "ana" else "ana", Paid(partner=person.member, amount=amount))
+    assert whats(kept) == {name: ["received"] for name in kept.people}
