@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SPONSORS_FEW: Final = 3
 #: A sale ends the venture for everybody.
 SALE_LEAST: Final = (2, 3)
+#: A ledger that wakes after a year has then at most some thousand cycles to draw.
+TERM_LEAST_MS: Final = 3_600_000
 
 
 class Lint(NamedTuple):
@@ -73,6 +75,13 @@ def _hurt(charter: Charter) -> Iterator[Lint]:
                 f"round.{each.id}.voucher",
                 f"a share costs {each.price} and brings goods for {each.voucher}: every share sold makes a loss",
             )
+    duty = charter.duty
+    if duty is not None and duty.term < TERM_LEAST_MS:
+        yield Lint(
+            "duty.term",
+            "every cycle of duty is computed by every node, also all those in which the ledger rested: "
+            "terms of less than an hour add up",
+        )
     for key, fraction in (("sale", charter.governance.sale), ("early-sale", charter.governance.early_sale)):
         if fraction[0] * SALE_LEAST[1] < SALE_LEAST[0] * fraction[1]:
             yield Lint(

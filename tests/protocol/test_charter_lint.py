@@ -39,6 +39,7 @@ def test_sound_charter_has_no_warning() -> None:
         ({"governance": {"sale": "1/2"}}, "governance.sale"),
         ({"governance": {"early-sale": "3/5"}}, "governance.early-sale"),
         ({"governance": {"weight": "points"}}, "governance.weight"),
+        ({"duty": {"term": "59m"}}, "duty.term"),
         (
             {
                 "round": [{"id": "a", "currency": "EUR", "price": 5, "points": 1, "voucher": 6}],
@@ -61,6 +62,7 @@ def test_each_danger_is_warned_about(tables: dict[str, Any], path: str) -> None:
         {"governance": {"sale": "2/3", "early-sale": "2/3"}},
         {"points": {"pool": 9, "start": 1}},
         {"membership": {"sponsors": 2}},
+        {"duty": {"term": "1h"}},
     ],
 )
 def test_guarded_rule_is_not_warned_about(tables: dict[str, Any]) -> None:
