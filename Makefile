@@ -49,7 +49,7 @@ test: lint
 
 # A hundred thousand made-up histories under as many charters beside the networks: about a quarter of an hour.
 sim: setup
-	$(PYTEST) -q tests/sim
+	TALLY_SIM_SEEDS=$${TALLY_SIM_SEEDS:-0:2000} $(PYTEST) -q -n 2 tests/sim
 	HISTORIES=$${HISTORIES:-100000} $(PYTEST) -q -n 2 tests/protocol/test_fuzz.py
 
 # Not part of `test`, which has one Python: this takes each that it finds.

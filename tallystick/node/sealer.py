@@ -228,7 +228,8 @@ class Sealer:
     @property
     def wake(self) -> int | None:
         """When `poke` has something to do."""
-        times = [] if self._height is None or self._height.wake is None else [self._height.wake]
+        soonest = None if self._height is None else self._height.wake
+        times = [] if soonest is None else [soonest]
         if self._seals() and not self.is_active and not self._wished:
             fires = self._fires_at()
             if fires is not None:
@@ -261,7 +262,7 @@ class Sealer:
             if self._core.ledger.sealers():
                 self.begin(now)
             return
-        if height.wake is not None and height.wake <= now:
+        if (soonest := height.wake) is not None and soonest <= now:
             self._perform(height.tick(now), now)
             height = self._height
         if height is not None and height is self._height and self._may_wish(now):

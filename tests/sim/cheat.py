@@ -25,8 +25,9 @@ from tallystick.protocol.entry import Entry, make_entry, wire
 from tallystick.protocol.errors import BlockError, DecodeError, EntryError
 from tallystick.protocol.proposal import Proposal, ProposalBody, make_proposal
 from tallystick.protocol.ready import Ready, make_ready
-from tallystick.protocol.sealing import Sealing, read_sealing_untrusted
+from tallystick.protocol.sealing import Sealing
 from tallystick.protocol.signed import KeySigner
+from tests.sim.oracles import read_once
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster, Machine
@@ -106,7 +107,7 @@ class Cheat:
 
     def _is_own(self, data: bytes) -> bool:
         try:
-            message = read_sealing_untrusted(data)
+            message = read_once(data)
         except (DecodeError, BlockError):
             return False
         if isinstance(message, Proposal) and message.block_id not in self._blocks[-8:]:
@@ -222,7 +223,7 @@ class Cheat:
 
     def _sealing(self, other: str, data: bytes) -> list[bytes]:
         """What another one gets to hear instead of one sealing message."""
-        message = read_sealing_untrusted(data)
+        message = read_once(data)
         if message.signer != self._machine.key:
             return [] if self._happens(self._mood.withhold) else [data]
         if self._mood.withhold == 100:

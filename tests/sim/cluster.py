@@ -2,8 +2,8 @@
 
 What is real: `NodeCore` with everything in it, the archive, every signature. What is replaced: the clock (each node has
 its own, off by so much), the network (streams with delay that break as a whole, gossip that is lost), and the disk
-(`MemoryStore`, which loses what was not synced when the power is cut). A verdict on a signature or a key is a pure
-function of bytes, so it is judged once and not by every machine again.
+(`MemoryStore`, which loses what was not synced when the power is cut). A verdict on a signature or a key, and what a
+message says, are pure functions of bytes: they are found once, and not by every machine again.
 
 The oracles run after every event: see `oracles`.
 """
@@ -18,7 +18,8 @@ from typing import Any, Self
 from unittest import mock
 
 from tallystick.crypto.keys import SecretKey
-from tallystick.crypto.signatures import check_enrolment_key, is_valid
+from tallystick.crypto.signatures import SignType, check_enrolment_key, is_valid
+from tallystick.node import core as core_module
 from tallystick.node import desk as desk_module
 from tallystick.node import founding, intake, joining, knock, sealer, writes
 from tallystick.node.archive import Archive, JoinRow
@@ -35,9 +36,10 @@ from tallystick.node.ticket import read_ticket_untrusted
 from tallystick.node.transport import Frame
 from tallystick.protocol import assembly
 from tallystick.protocol.charter import Charter, read_charter
+from tallystick.protocol.signed import KeySigner
 from tests.sim.cheat import Cheat
 from tests.sim.network import Air, Network
-from tests.sim.oracles import Oracles
+from tests.sim.oracles import Oracles, read_once
 
 START_MS = 1_790_000_000_000
 #: Sealing at a pace that suits a simulation: nothing waits for a person.
@@ -54,6 +56,7 @@ QUICK = SealingTimes(
 
 
 _judged = lru_cache(maxsize=50_000)(is_valid)
+_named = lru_cache(maxsize=1000)(peer_id)
 _key_judged = lru_cache(maxsize=1000)(check_enrolment_key)
 
 
@@ -95,8 +98,6 @@ class Machine:
     """A copy of its disk from a while ago."""
     is_restored: bool = False
     """An older disk was put back."""
-    is_mute: bool = False
-    """It was mute before what is happening now."""
     has_lost_guard: bool = False
     at_risk: list[bytes] = field(default_factory=list)
     """What was written after the backup that was put back."""
@@ -147,6 +148,18 @@ class Cluster(Network):
         for module in (intake, sealer, assembly):
             self._patches.enter_context(mock.patch.object(module, "is_valid", _judged))
         self._patches.enter_context(mock.patch.object(intake, "check_enrolment_key", _key_judged))
+        self._patches.enter_context(mock.patch.object(sealer, "read_sealing_untrusted", read_once))
+        self._patches.enter_context(mock.patch.object(core_module, "peer_id", _named))
+        oracles = self.oracles
+
+        class Watched(KeySigner):
+            """The signer of a core, with somebody who looks on."""
+
+            def sign(self, sign_type: SignType, payload: bytes) -> bytes:
+                oracles.signs(self.public, sign_type)
+                return KeySigner.sign(self, sign_type, payload)
+
+        self._patches.enter_context(mock.patch.object(sealer, "KeySigner", Watched))
         return self
 
     def __exit__(self, *args: object) -> None:
@@ -243,7 +256,6 @@ class Cluster(Network):
         archive = Archive(machine.store)
         ledger, loose = archive.load(self.ledger_id)
         machine.boots += 1
-        machine.is_mute = machine.store.is_restored
         machine.core = self.node_class(
             archive=archive,
             ledger=ledger,
@@ -364,7 +376,7 @@ class Cluster(Network):
                     other = self.by_key(peer)
                     if other is not None:
                         for frame in frames if machine.cheat is None else machine.cheat.bent(other.name, frames):
-                            self.oracles.sent(machine, frame)
+                            self.oracles.sent(frame)
                             self._send(machine, other, frame)
                 case Verify(job=job, checks=checks):
                     self.feed(machine, Verified(job, [_judged(*check) for check in checks]))
@@ -381,7 +393,6 @@ class Cluster(Network):
                     self.at(1, self._let_in)
                 case _:
                     continue
-        machine.is_mute = machine.core is not None and bool(machine.core.sealer.muted)
 
     def _let_in(self) -> None:
         for pair in list(self.links):

@@ -107,6 +107,14 @@ class Network:
             step()
             self.events += 1
 
+    def run_unless(self, is_so: Callable[[], bool], for_ms: int) -> None:
+        """Let time pass, until something is so or for so long."""
+        until = self.now + for_ms
+        while not is_so() and self._queue and self._queue[0][0] <= until:
+            self.now, _, step = heapq.heappop(self._queue)
+            step()
+            self.events += 1
+
     def failure(self, what: str) -> str:
         """A message that says how to see it again."""
         raise NotImplementedError
