@@ -36,6 +36,8 @@ def evidence_text(answer: Mapping[str, Any]) -> str:
 def _here(row: Mapping[str, Any]) -> str:
     if row["here"]:
         return "yes"
+    if row["by_hand"]:
+        return "too large: ask for it in another way"
     if not row["may_ask"]:
         return "not for you"
     return f"{row['bytes']} bytes so far" if row["bytes"] else "no"

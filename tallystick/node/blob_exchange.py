@@ -112,6 +112,7 @@ class BlobExchange:
         fetch = Fetch(wanted, deal, members)
         if wanted.size > FILE_BYTES_MAX:
             fetch.failure = f"it is larger than {FILE_BYTES_MAX // 1024 // 1024} MiB: ask for it in another way"
+            self.fetches[digest] = fetch
             return fetch
         if blobs.begun(digest) > wanted.size:
             blobs.drop(digest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tallystick.node.blobs import FILE_BYTES_MAX
 from tallystick.node.evidence_rights import NamedFile, files_of, may_see
 from tallystick.node.names import shown
 from tallystick.node.resolve import resolve_deal
@@ -78,6 +79,7 @@ def _row(view: View, each: NamedFile, *, may_ask: bool) -> dict[str, Any]:
         "public": each.public,
         "may_ask": may_ask,
         "here": here,
+        "by_hand": each.size > FILE_BYTES_MAX,
         "bytes": each.size if here else view.archive.blobs.begun(each.digest),
         "path": None if where is None else str(where),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from tallystick.node.blobs import FILE_BYTES_MAX
 from tallystick.node.desk import Desk
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.reach import now_ms
@@ -45,7 +46,7 @@ async def get(node: Node, args: EvidenceGetArgs, key: SecretKey | None) -> Any:
     """
     view = _view(node)
     deal_id, deal, named = named_files(view, args.deal)
-    missing = [each for each in named if not is_here(view, each)]
+    missing = [each for each in named if each.size <= FILE_BYTES_MAX and not is_here(view, each)]
     answer = evidence_of(view, deal_id, deal)
     may = {row["sha256"] for row in answer["files"] if row["may_ask"]}
     asked = [each for each in missing if each.digest.hex() in may]
@@ -63,7 +64,7 @@ async def get(node: Node, args: EvidenceGetArgs, key: SecretKey | None) -> Any:
     answer = evidence_of(view, deal_id, deal)
     failures = {digest.hex(): fetch.failure for digest, fetch in node.core.blobs.fetches.items() if fetch.failure}
     for row in answer["files"]:
-        wanted = not row["here"] and row["may_ask"]
+        wanted = not row["here"] and row["may_ask"] and not row["by_hand"]
         row["error"] = failures.get(row["sha256"], "it has not come yet") if wanted else None
     return answer
 

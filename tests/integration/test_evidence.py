@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.node.blobs import FILE_BYTES_MAX
 from tests.integration.computers import Computer, computers, gather, join, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -43,18 +44,21 @@ def deal_of(seller: Computer, buyer: Computer) -> str:
 def test_who_has_to_judge_gets_the_file_and_others_do_not(three: list[Computer], tmp_path: Path) -> None:
     """The buyer fetches what the seller delivered, and writes it out; a third partner is refused, and has nothing."""
     ana, bo, cy = three
-    photo, empty = tmp_path / "table.jpg", tmp_path / "empty.txt"
+    photo, empty, film = tmp_path / "table.jpg", tmp_path / "empty.txt", tmp_path / "film.mp4"
     photo.write_bytes(PHOTO)
     empty.write_bytes(b"")
+    with film.open("wb") as file:
+        file.truncate(FILE_BYTES_MAX + 1)
     deal = deal_of(ana, bo)
-    delivery = ana.done("deliver", deal[:8], "2", "--evidence", photo, "--evidence", empty)["entry"]
+    delivery = ana.done("deliver", deal[:8], "2", "--evidence", photo, "--evidence", empty, "--evidence", film)["entry"]
     photo.unlink()
     for each in (bo, cy):
         until(lambda each=each: each.has(delivery), "the delivery arrives")
     answer = bo.done("evidence", deal[:8], "--out", tmp_path / "out")
-    assert [(row["here"], row["size"], row["error"]) for row in answer["files"]] == [
-        (True, len(PHOTO), None),
-        (True, 0, None),
+    assert [(row["here"], row["by_hand"], row["size"], row["error"]) for row in answer["files"]] == [
+        (True, False, len(PHOTO), None),
+        (True, False, 0, None),
+        (False, True, FILE_BYTES_MAX + 1, None),
     ]
     written = Path(answer["files"][0]["written"])
     assert written.parent == tmp_path / "out" and written.read_bytes() == PHOTO

@@ -28,7 +28,7 @@ def _evidence(options: Options, deal: str, add: tuple[str, ...], out: str | None
         path = Path(each).expanduser().absolute()
         answer = client.with_key("evidence_add", {"deal": deal, "path": str(path)}, None)
     problem: CommandError | None = None
-    if not add and not options.dry_run and any(not row["here"] for row in answer["files"]):
+    if not add and not options.dry_run and any(not row["here"] and not row["by_hand"] for row in answer["files"]):
         if client.has_node():
             answer = client.ask_node("evidence_get", {"deal": deal}, wait_s=_WAIT_S)
             problem = _left(answer)
