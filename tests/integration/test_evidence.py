@@ -18,18 +18,28 @@ PHOTO = bytes(range(256)) * 3000
 """Four parts of it travel."""
 
 
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[list[Computer]]:
-    """Ana and Bo, who have a deal, and Cy, who has none of it."""
-    with computers(tmp_path, "Ana", "Bo", "Cy") as (ana, bo, cy):
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Computer]]:
+    """Ana and Bo, who will have deals, and Cy, who has none of them."""
+    with computers(tmp_path_factory.mktemp("market"), "Ana", "Bo", "Cy") as (ana, bo, cy):
         gather([ana, bo])
         join(cy, ana.write("invite")["ticket"])
         cy.start()
         until(lambda: ana.member("Cy"), "Ana hears of Cy")
         ana.write("admit", partner="Cy")
         until(lambda: cy.member("Cy").get("status") == "active", "Cy is in")
-        until(lambda: cy.status()["peers"] == 2, "Cy meets both")
         yield [ana, bo, cy]
+
+
+@pytest.fixture
+def three(market: list[Computer]) -> list[Computer]:
+    """The same, with their nodes on and connected."""
+    for each in market:
+        if each.process is None:
+            each.start(*(part for other in market if other.addresses for part in ("--peer", other.addresses[0])))
+    for each in market:
+        until(lambda each=each: each.status()["peers"] == 2, f"{each.name} meets both")
+    return market
 
 
 def deal_of(seller: Computer, buyer: Computer) -> str:
@@ -39,6 +49,12 @@ def deal_of(seller: Computer, buyer: Computer) -> str:
     deal: str = buyer.write("accept", offer=offer)["deal"]
     until(lambda: seller.has(deal), "the acceptance arrives")
     return deal
+
+
+def file_of(each: Computer, data: bytes) -> Path:
+    """Where a file lies in a home."""
+    (ledger,) = each.home.ledgers()
+    return each.home.ledger_path(ledger) / "evidence" / hashlib.sha256(data).hexdigest()
 
 
 def test_who_has_to_judge_gets_the_file_and_others_do_not(three: list[Computer], tmp_path: Path) -> None:
@@ -65,7 +81,7 @@ def test_who_has_to_judge_gets_the_file_and_others_do_not(three: list[Computer],
     assert written.name == f"table-{hashlib.sha256(PHOTO).hexdigest()[:8]}.jpg"
     refused = cy.tally("evidence", deal[:8])
     assert (refused.code, refused.error["code"], refused.out) == (1, "not-allowed", "")
-    assert not list((cy.path / "ledgers").glob("*/evidence/*"))
+    assert not file_of(cy, PHOTO).exists()
     # Whoever has it, and has to judge, can go on without the seller.
     ana.end(signal.SIGTERM)
     assert bo.done("evidence", deal[:8])["files"][0]["here"] is True
@@ -75,7 +91,7 @@ def test_what_the_seller_makes_public_everybody_may_have(three: list[Computer], 
     """Also of a partner who has it from the seller, when the seller is not there."""
     ana, bo, cy = three
     photo = tmp_path / "table.jpg"
-    photo.write_bytes(PHOTO)
+    photo.write_bytes(PHOTO + b"public")
     deal = deal_of(ana, bo)
     delivery = ana.done("deliver", deal[:8], "2", "--evidence", photo, "--public")["entry"]
     for each in (bo, cy):
@@ -89,7 +105,8 @@ def test_without_a_node_nothing_is_fetched(three: list[Computer], tmp_path: Path
     """The list is shown, exit 5 says why a file is missing; a file that was handed over is taken in as it is."""
     ana, bo, _ = three
     photo = tmp_path / "table.jpg"
-    photo.write_bytes(PHOTO)
+    data = PHOTO + b"without a node"
+    photo.write_bytes(data)
     deal = deal_of(ana, bo)
     delivery = ana.done("deliver", deal[:8], "2", "--evidence", photo)["entry"]
     until(lambda: bo.has(delivery), "the delivery arrives")
@@ -97,16 +114,16 @@ def test_without_a_node_nothing_is_fetched(three: list[Computer], tmp_path: Path
     said = bo.tally("evidence", deal[:8])
     assert (said.code, said.error["code"]) == (5, "no-node")
     assert [row["here"] for row in said.value["files"]] == [False]
-    (tmp_path / "wrong.jpg").write_bytes(PHOTO[:-1])
+    (tmp_path / "wrong.jpg").write_bytes(data[:-1])
     assert bo.tally("evidence", deal[:8], "--add", tmp_path / "wrong.jpg").code == 3
     assert bo.done("evidence", deal[:8], "--add", photo)["files"][0]["here"] is True
     # And nobody who has it is asked any more, though the copy on the disk is not believed when it is another one.
-    ((here),) = (bo.path / "ledgers").glob("*/evidence/*")
-    here.write_bytes(PHOTO[::-1])
+    here = file_of(bo, data)
+    here.write_bytes(data[::-1])
     assert bo.tally("evidence", deal[:8]).code == 5
     bo.start("--peer", ana.addresses[0])
     assert bo.done("evidence", deal[:8])["files"][0]["here"] is True
-    assert here.read_bytes() == PHOTO
+    assert here.read_bytes() == data
 
 
 def test_no_name_of_others_leads_anywhere(three: list[Computer], tmp_path: Path) -> None:
