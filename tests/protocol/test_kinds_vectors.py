@@ -9,16 +9,9 @@ from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.table import KINDS
 from tests.support.vectors import FOLDER, Case, play, read_cases
 
-#: Kinds whose cases are written out in words: those of members need keys and blocks, deals have a long life.
+#: Kinds whose cases are written out in words: those of members and devices need keys and blocks.
 IN_WORDS = {
-    "accept",
     "admit",
-    "approve",
-    "away",
-    "back",
-    "cancel",
-    "cosign",
-    "deliver",
     "device.add",
     "device.claim",
     "device.retire",
@@ -28,19 +21,14 @@ IN_WORDS = {
     "found",
     "invite",
     "join",
-    "leave",
-    "propose",
     "recover.approve",
     "recover.request",
     "recovery.change",
+    "refound",
     "refuse",
-    "reject",
-    "return",
     "sealer.off",
     "sealer.on",
     "uninvite",
-    "vote",
-    "withdraw",
 }
 #: Reasons that lie in who writes, not in what: any kind can give them.
 OF_THE_AUTHOR = {"not-a-partner", "not-allowed", "not-active", "not-a-member"}

@@ -36,8 +36,8 @@ class Accept(Body, frozen=True, kw_only=True):
 
     def apply(self, act: Act) -> None:
         """Raises EntryError: OFFER_CLOSED, OFFER_TAKEN, OWN_OFFER, NOT_ADDRESSED, TOO_LATE, DEADLINE, NOT_ACTIVE,
-        TERMS_CHANGED, ROLE, MAX_OPEN, CAP, NOT_ENDORSED, LIMIT, POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP, BALANCE, tried
-        in that order.
+        TERMS_CHANGED, ROLE, MAX_OPEN, CAP, NOT_ENDORSED, POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP, BALANCE, tried in that
+        order. What is beyond 63 bits was no offer.
         """
         offer = act.state.offers.get(self.offer)
         if offer is None or offer.withdrawn or act.author is None:

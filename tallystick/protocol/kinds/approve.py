@@ -29,6 +29,9 @@ class Approve(Body, frozen=True, kw_only=True):
         return (self.deal,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: DEAL_CLOSED, NOT_FOUND, NOT_ALLOWED, NOT_ACTIVE, STATE, UNITS, GRADE, tried in that
+        order.
+        """
         deal = deal_rules.read_deal(act, self.deal)
         deal_rules.check_side(act, deal, deal.buyer, "buyer")
         if deal.status != "disputed" or deal.approved:

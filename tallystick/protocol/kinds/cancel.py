@@ -23,6 +23,7 @@ class Cancel(Body, frozen=True, kw_only=True):
         return (self.deal,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: DEAL_CLOSED, NOT_FOUND, NOT_ALLOWED, STATE, ALREADY_DONE, tried in that order."""
         deal = deal_rules.read_deal(act, self.deal)
         if act.author_id not in (deal.seller, deal.buyer):
             raise EntryError(Reason.NOT_ALLOWED, "only a side of the deal can do this")

@@ -30,7 +30,9 @@ class Cosign(Body, frozen=True, kw_only=True):
         return (self.deal,)
 
     def apply(self, act: Act) -> None:
-        """Raises EntryError: DEAL_CLOSED, NOT_FOUND, NOT_ALLOWED, STATE; for a correction also what pays it can."""
+        """Raises EntryError: DEAL_CLOSED, NOT_FOUND, NOT_ALLOWED, STATE, tried in that order; for a correction also
+        what paying it can.
+        """
         table = act.state.corrections
         correction_id = self.deal if self.deal in table else table.of(self.deal)
         if correction_id is not None:

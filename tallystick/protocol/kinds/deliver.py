@@ -47,6 +47,7 @@ class Deliver(Body, frozen=True, kw_only=True):
         return body
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: DEAL_CLOSED, NOT_FOUND, NOT_ALLOWED, STATE, UNITS, tried in that order."""
         deal = deal_rules.read_deal(act, self.deal)
         deal_rules.check_side(act, deal, deal.seller, "seller")
         deal_rules.check_status(deal, "accepted")

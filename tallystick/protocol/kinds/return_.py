@@ -23,6 +23,7 @@ class Return(Body, frozen=True, kw_only=True):
         return (self.deal,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: DEAL_CLOSED, NOT_FOUND, NOT_ALLOWED, NOT_ACTIVE, STATE, tried in that order."""
         deal = deal_rules.read_deal(act, self.deal)
         deal_rules.check_side(act, deal, deal.buyer, "buyer")
         deal_rules.check_status(deal, "delivered")

@@ -25,6 +25,7 @@ class Withdraw(Body, frozen=True, kw_only=True):
         return (self.offer,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: OFFER_CLOSED, NOT_ALLOWED, OFFER_TAKEN, tried in that order."""
         offer = act.state.offers.get(self.offer)
         if offer is None or offer.withdrawn:
             raise EntryError(Reason.OFFER_CLOSED)
