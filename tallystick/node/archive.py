@@ -15,7 +15,7 @@ import msgspec
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import layout
-from tallystick.node.blobs import MemoryBlobs
+from tallystick.node.blobs import BlobError, MemoryBlobs
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol.act import Sealed
 from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_untrusted
@@ -419,7 +419,7 @@ class Archive:
 
     def keep_evidence(self, digest: bytes, entry_id: bytes, deal_id: bytes) -> None:
         """Write down which delivery names an evidence file that is here: by it others may ask for the file."""
-        self.store.write([(layout.EVIDENCE + digest + entry_id, deal_id)], sync=False)
+        self.store.write([(layout.EVIDENCE + digest + entry_id, deal_id)], sync=True)
 
     def evidence_of(self, digest: bytes) -> list[tuple[bytes, bytes]]:
         """(delivery, deal) of all that are known to name a file."""
@@ -433,7 +433,13 @@ class Archive:
         for digest, _ in entry.body.get("evidence") or ():
             self.store.write((), [layout.EVIDENCE + digest + entry_id], sync=False)
             if not self.evidence_of(digest):
-                self.blobs.drop(digest)
+                try:
+                    self.blobs.drop(digest)
+                except BlobError as error:
+                    # Without its row it is given to nobody, and the block has to go on.
+                    import logging
+
+                    logging.getLogger("tallystick.node").error("an erased file is still there: %s", error.message)
 
     # -- start-up ------------------------------------------------------------------------------------------------------
 

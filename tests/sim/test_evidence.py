@@ -11,7 +11,7 @@ import pytest
 
 from tallystick.node import messages as m
 from tallystick.node.blob_exchange import PART_MS, Fetch
-from tallystick.node.blobs import MemoryBlobs
+from tallystick.node.blobs import BlobError, MemoryBlobs
 from tallystick.node.desk import Desk
 from tallystick.node.evidence_rights import NamedFile, files_of
 from tallystick.node.reads_evidence import keep_file
@@ -199,6 +199,25 @@ def test_erased_words_take_the_file_with_them(cluster: Cluster, tmp_path: Path) 
     cluster.do("ana", "erase", {"entry": second.delivery.hex()})
     settle(cluster)
     assert not has(cluster, "ana")
+
+
+def test_a_disk_that_keeps_an_erased_file_stops_no_block(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is given to nobody any more, and the ledger goes on."""
+    deal = delivered(cluster, tmp_path)
+    cluster.do("bo", "approve", {"deal": deal.hex()})
+    settle(cluster)
+    ana = cluster.machines["ana"].live
+    (file,) = named(cluster, cluster.machines["ana"], deal)
+
+    def fails(digest: bytes) -> None:
+        raise BlobError("it cannot be removed", reason="disk-error")
+
+    monkeypatch.setattr(ana.archive.blobs, "drop", fails)
+    cluster.do("ana", "erase", {"entry": file.delivery.hex()})
+    settle(cluster)
+    assert has(cluster, "ana") and ana.archive.evidence_of(DIGEST) == []
 
 
 # -- who is cut off ----------------------------------------------------------------------------------------------------
