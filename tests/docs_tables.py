@@ -37,9 +37,10 @@ from tallystick.protocol import (
     records_device,
     records_governance,
     records_money,
+    records_refounding,
 )
 from tallystick.protocol.devices import Cut
-from tallystick.protocol.kinds import deliver
+from tallystick.protocol.kinds import deliver, refound
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.table import KINDS
 from tallystick.protocol.state import State
@@ -74,6 +75,9 @@ KEYS: Final = {
     "report": "term start/member",
     "count": "rule/period/who",
     "due": "time/number",
+    "held": "time/number",
+    "refounded": "",
+    "awaited": "member",
     "fork": "signing key",
     "proposal": "entry",
     "erased": "entry",
@@ -99,6 +103,8 @@ SAYS: Final = {
     "paid": "Money that the venture owes a member has been handed over.",
     "received": "A member says that it has received what it was paid.",
     "recover.approve": "A partner confirms that whoever asks for new keys is the same person.",
+    "refound": "A ledger goes on with the state of another, which at least half of its partners have signed for.",
+    "rejoin": "A member of the ledger before joins the one that was founded anew.",
     "sealer.on": "A partner asks that its device seals.",
     "sealer.off": "A partner's device stops to seal.",
 }
@@ -169,7 +175,7 @@ def _bounds(meta: ast.expr) -> str:
 
 
 def _number(text: str) -> str:
-    for module in (deliver, charter, importlib.import_module("tallystick.protocol.kinds.device")):
+    for module in (deliver, refound, charter, importlib.import_module("tallystick.protocol.kinds.device")):
         if hasattr(module, text):
             return str(getattr(module, text))
     from tallystick.protocol.evidence import EVIDENCE_SIZE_BYTES_MAX
@@ -226,7 +232,7 @@ def _link(cls: type) -> str:
 
 def _rows() -> list[type]:
     """The records of the state and those inside them, each once."""
-    modules = (records, records_deal, records_money, records_governance, records_device)
+    modules = (records, records_deal, records_money, records_governance, records_device, records_refounding)
     found: list[type] = []
     for module in modules:
         found += [
@@ -450,7 +456,12 @@ def _option(param: click.Option) -> str:
 def inner_records() -> str:
     """Arrays inside bodies."""
     parts = []
-    for name, cls in (("Evidence of a delivery", deliver.Evidence), ("A device that is revoked", Cut)):
+    for name, cls in (
+        ("Evidence of a delivery", deliver.Evidence),
+        ("A device that is revoked", Cut),
+        ("A ledger before", refound.Before),
+        ("A signature for founding anew", refound.Signed),
+    ):
         fields = ", ".join(f"{field} ({_shown(kind)})" for field, kind, _, _ in _fields_of(cls))
         parts.append(f"* {name}: [{fields}].")
     return "\n".join(parts)

@@ -54,7 +54,7 @@ _L_LESS_1: Final = (L - 1).to_bytes(32, "little")
 class SignType(StrEnum):
     """What a signature is for; it is part of the signed bytes, so no signature serves two purposes.
 
-    The signing key signs entry, invite, recovery and bundle; the node key signs ready, proposal, prevote, precommit
+    The signing key signs entry, invite, recovery, bundle and refound; the node key signs ready, proposal, prevote, precommit
     and status; both sign possession when they are enrolled.
     """
 
@@ -68,6 +68,7 @@ class SignType(StrEnum):
     INVITE = "invite"
     RECOVERY = "recovery"
     POSSESSION = "possession"
+    REFOUND = "refound"
 
 
 _PREFIX: Final = {sign_type: b"tallystick/1/sign/" + sign_type.encode() + b"\0" for sign_type in SignType}

@@ -161,6 +161,7 @@ class Act:
     def unschedule(self, key: tuple[int, int] | None) -> None:
         if key is not None:
             self.state.due.delete(key)
+            self.state.held.delete(key)
 
     def at_boundary(self, what: str, ref: bytes) -> None:
         """Leave something for the end of the block (see `boundary`)."""

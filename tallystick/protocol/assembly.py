@@ -120,7 +120,7 @@ def check_sealed(ledger: Ledger, block: Block, *, verified: bool = False) -> Ass
 
 
 def _check_place(ledger: Ledger, header: Header) -> None:
-    if header.ledger != ledger.id or header.height != ledger.head.height + 1:
+    if header.ledger != ledger.id_at(header.height) or header.height != ledger.head.height + 1:
         raise BlockError(BlockReason.OTHER_HEIGHT, f"{header.height} after {ledger.head.height}")
     if header.prev_id != ledger.head.block_id:
         raise BlockError(BlockReason.OTHER_BRANCH, "it builds on another block")
@@ -132,7 +132,7 @@ def _execute(
     sealers = node_keys(ledger.sealers())
     executed = ledger.execute(taken, time, tuple(ready.signer for ready in readys))
     header = Header(
-        ledger=ledger.id,
+        ledger=ledger.id_at(executed.height),
         height=executed.height,
         prev_id=ledger.head.block_id,
         time=time,

@@ -12,6 +12,7 @@ from tallystick.protocol.deal_ticks import TICKS
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act
+    from tallystick.protocol.records_deal import Deal
     from tallystick.protocol.state import State
 
 
@@ -26,7 +27,8 @@ def lengthen_reviews(act: Act, buyer: bytes, longer: int) -> None:
     due = [
         (deal.due, deal_id)
         for deal_id, deal in deals.items()
-        if deal.buyer == buyer and deal.status == "delivered" and deal.due is not None
+        # What stands still needs no more time.
+        if deal.buyer == buyer and deal.status == "delivered" and deal.due is not None and deal.due in act.state.due
     ]
     # In the order in which they fall due, so that two of one moment stay in their order.
     for key, deal_id in sorted(due):
@@ -62,5 +64,10 @@ def cancel_undelivered(act: Act, member_id: bytes) -> None:
     """A side has departed: its deals without a delivery end, and what is in escrow returns."""
     for deal_id in in_order_of_acceptance(act.state):
         deal = act.state.deals[deal_id]
-        if deal.status == "accepted" and member_id in (deal.seller, deal.buyer):
+        if deal.status == "accepted" and member_id in (deal.seller, deal.buyer) and not _is_awaited(act.state, deal):
             deal_rules.end(act, deal_id, deal, "cancelled", "returned: a side has departed")
+
+
+def _is_awaited(state: State, deal: Deal) -> bool:
+    """Whether a side has not joined yet since the ledger was founded anew: then the deal stays as it is."""
+    return deal.seller in state.awaited or deal.buyer in state.awaited

@@ -37,8 +37,10 @@ FIELD_COUNT: Final = 11
 #: The ledger that a founding entry names; its own id is the ledger id.
 NO_LEDGER: Final = bytes(32)
 #: Kinds that carry a charter.
-KINDS_LARGE: Final = frozenset(("found", "propose"))
+KINDS_LARGE: Final = frozenset(("found", "propose", "refound"))
 FOUNDING_KIND: Final = "found"
+#: A founding that goes on with the state of another ledger, and with the chain of its device.
+REFOUNDING_KIND: Final = "refound"
 
 _is_kind: Final = re.compile(r"[a-z0-9.]{1,32}").fullmatch
 
@@ -266,7 +268,7 @@ def _read_plain(header: bytes) -> Any:
         return None
     _, ledger, _, seq, prev, links, _, _, kind, body, _ = fields
     if (
-        kind == FOUNDING_KIND
+        kind in (FOUNDING_KIND, REFOUNDING_KIND)
         or ledger == NO_LEDGER
         or (prev is None) is not (seq == 0)
         or _is_kind(kind) is None
@@ -303,7 +305,7 @@ def _check_fields(fields: list[Any], size: int) -> None:
         raise EntryError(Reason.MALFORMED, "annex")
     if size > HEADER_SIZE_BYTES_MAX and kind not in KINDS_LARGE:
         raise DecodeError(Reason.TOO_LARGE, HEADER_SIZE_BYTES_MAX)
-    if (ledger == NO_LEDGER) is not (kind == FOUNDING_KIND):
+    if (ledger == NO_LEDGER) is not (kind in (FOUNDING_KIND, REFOUNDING_KIND)):
         raise EntryError(Reason.WRONG_LEDGER, "zero bytes stand in a founding entry and nowhere else")
     if (prev is None) is not (seq == 0):
         raise EntryError(Reason.BAD_SEQ, "the first entry of a device has no prev, every other has one")
@@ -312,8 +314,10 @@ def _check_fields(fields: list[Any], size: int) -> None:
         type(seal) is list and len(seal) == 2 and type(seal[0]) is int and seal[0] > 0 and _is_bytes(seal[1], 32)
     ):
         raise EntryError(Reason.BAD_SEAL, "a height from 1 and the id of its block")
-    if ledger == NO_LEDGER and (seq or links or seal is not None):
+    if kind == FOUNDING_KIND and (seq or links or seal is not None):
         raise EntryError(Reason.MALFORMED, "nothing comes before a founding entry")
+    if kind == REFOUNDING_KIND and (not seq or links or seal is None):
+        raise EntryError(Reason.MALFORMED, "founding anew goes on with a chain and cites a block")
 
 
 def _check_links(links: Any, prev: bytes | None) -> None:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 from tallystick.protocol import codec
 from tallystick.protocol.act import Context, History
 from tallystick.protocol.charter import Charter, from_bytes
+from tallystick.protocol.entry import NO_LEDGER
 from tallystick.protocol.errors import BlockError
 from tallystick.protocol.kinds.found import Found
+from tallystick.protocol.kinds.refound import Before, Refound
 from tallystick.protocol.merkle import Absence, CompactRange, Inclusion, StateTree
 from tallystick.protocol.pool import Frontier, Pending, Pool
 from tallystick.protocol.preview import Preview
@@ -97,8 +99,11 @@ class Ledger:
         head: Head | None = None,
         state: State | None = None,
         log: CompactRange | None = None,
+        line: tuple[Before, ...] = (),
     ) -> None:
         self.id = ledger_id
+        self.line = line
+        """The ledgers whose blocks come first, where this one was founded anew; known from its founding entry."""
         self.history = history
         self.head = head or Head(0, bytes(32), 0, bytes(32))
         self._state = state or State()
@@ -120,21 +125,48 @@ class Ledger:
         """The charter in force: that of the sealed state, or of the founding entry before it is sealed."""
         if self.head.height:
             return from_bytes(self.state.charter_row.data)
-        founding = self.pool.entries.get(self.id)
+        founding = self.pool.entries.get(self.id_at(1))
         if founding is None or not isinstance(founding.body, Found):
             raise BlockError("not-a-founding")
         return from_bytes(founding.body.charter)
+
+    # -- the ledgers before ----------------------------------------------------------------------------------------
+
+    @property
+    def base(self) -> int:
+        """The height on which this ledger was founded anew; 0 where it was not."""
+        return self.line[-1].height if self.line else 0
+
+    def id_at(self, height: int) -> bytes:
+        """The ledger to which the block of this height belongs."""
+        return next((before.ledger for before in self.line if height <= before.height), self.id)
+
+    @property
+    def founding_next(self) -> bytes | None:
+        """The founding entry where the next block holds it, first and alone; None for every other block."""
+        height = self.head.height + 1
+        begins = height == 1 or any(before.height + 1 == height for before in self.line)
+        return self.id_at(height) if begins else None
 
     # -- entries ---------------------------------------------------------------------------------------------------
 
     def check(self, entry: Entry) -> Body | Waiting:
         """Structural validity (see `check_structure`)."""
-        if entry.id == self.id:
-            body = check_structure(entry, bytes(32), self.pool, self.history, self.head.height)
-            if not isinstance(body, Waiting) and not isinstance(body, Found):
-                raise BlockError("not-a-founding")
+        ledgers = {self.id, *(before.ledger for before in self.line if before.height > self.head.height)}
+        if entry.id in ledgers:
+            body = check_structure(entry, NO_LEDGER, self.pool, self.history, self.head.height)
+            if not isinstance(body, Waiting):
+                self._check_founding(entry, body)
             return body
-        return check_structure(entry, self.id, self.pool, self.history, self.head.height)
+        ledger = entry.ledger if entry.ledger in ledgers else self.id
+        return check_structure(entry, ledger, self.pool, self.history, self.head.height)
+
+    def _check_founding(self, entry: Entry, body: Body) -> None:
+        """Raises BlockError: not-a-founding."""
+        ids = [each.ledger for each in self.line]
+        before = self.line[: ids.index(entry.id)] if entry.id in ids else self.line
+        if not (isinstance(body, Refound) and body.line == before if before else isinstance(body, Found)):
+            raise BlockError("not-a-founding")
 
     def is_new(self, entry: Entry) -> bool:
         """Whether an entry is neither pending nor sealed here.
@@ -222,14 +254,19 @@ class Ledger:
     # -- blocks ----------------------------------------------------------------------------------------------------
 
     def sealers(self) -> tuple[Sealer, ...]:
-        """Who seals the next block, in the order of enrolment. The founding is sealed by the founder."""
-        if self.head.height == 0:
-            founding = self.pool.entries.get(self.id)
-            if founding is None or not isinstance(founding.body, Found):
-                return ()
-            entry = founding.entry
-            return (Sealer(self.id, entry.device, founding.body.node_key, "active", founding.moment),)
-        return tuple(active_sealers(self.state))
+        """Who seals the next block, in the order of enrolment. A founding is sealed by the founder."""
+        if (founding_id := self.founding_next) is None:
+            return tuple(active_sealers(self.state))
+        founding = self.pool.entries.get(founding_id)
+        if founding is None:
+            return ()
+        entry, body = founding.entry, founding.body
+        if isinstance(body, Found):
+            return (Sealer(founding_id, entry.device, body.node_key, "active", founding.moment),)
+        device = self.state.devices.get(entry.device)
+        if device is None:
+            return ()
+        return (Sealer(device.member, entry.device, device.node_key, "active", founding.moment),)
 
     def select(self, heads: Iterable[bytes], time: int) -> tuple[list[Pending], list[bytes]]:
         """The entries of a block that is made from these heads, in order; and ids that must be fetched first.
@@ -239,6 +276,8 @@ class Ledger:
         closure, unknown = self.pool.closure(heads)
         if unknown:
             return [], unknown
+        if self.head.height and (founding_id := self.founding_next) is not None:
+            return ([closure[founding_id]] if founding_id in closure else []), []
         for entry_id in self._left_out(closure):
             del closure[entry_id]
         taken: dict[bytes, Pending] = {}
@@ -301,12 +340,17 @@ class Ledger:
         """What a block would do. The trial stays applied until somebody looks at the state, or it is committed."""
         self.discard()
         height = self.head.height + 1
+        if height > 1 and (founding_id := self.founding_next) is not None:
+            self._check_taken(taken, founding_id)
         sealers = self.sealers()
         context = self._context(height, time, self.head.time, readers, taken)
         fold = Fold(self._state, context)
         for pending in taken:
             fold.apply(pending.entry, pending.body, min(pending.moment, time))
         fold.finish()
+        if height > 1 and self.founding_next is not None and fold.results[0].reason is not None:
+            self._state.rollback(0)
+            raise BlockError("not-a-founding", fold.results[0].detail)
         rows = self._state.changed()
         tree = self._tree_now()
         tree.update(rows)
@@ -373,6 +417,14 @@ class Ledger:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    def _check_taken(self, taken: Sequence[Pending], founding_id: bytes) -> None:
+        """Whether a block holds a founding anew, alone, and on this very state. Raises BlockError: not-a-founding."""
+        if [row.entry.id for row in taken] != [founding_id]:
+            raise BlockError("not-a-founding", "it stands alone in its block")
+        body, head = taken[0].body, self.head
+        if not isinstance(body, Refound) or (body.block, body.state_root) != (head.block_id, head.state_root):
+            raise BlockError("not-a-founding", "it goes on with another state")
+
     def _tree_now(self) -> StateTree:
         """The tree of the state. First made for the first block: a command that only reads does not pay for it."""
         if self._tree is None:
@@ -415,7 +467,7 @@ class Ledger:
 
     def _preview_context(self, now: int) -> Context:
         time = max(self.head.time + 1, now)
-        first = [] if self.head.height else [row for row in self.pool.entries.values() if row.entry.id == self.id]
+        first = [] if self.head.height else [row for row in self.pool.entries.values() if row.entry.id == self.id_at(1)]
         return self._context(self.head.height + 1, time, self.head.time, (), first)
 
     def _context(
@@ -430,7 +482,7 @@ class Ledger:
             row = self.state.charter_row
             charter, version = from_bytes(row.data), row.version
         return Context(
-            ledger=self.id,
+            ledger=self.id_at(height),
             height=height,
             time=time,
             time_prev=time_prev,

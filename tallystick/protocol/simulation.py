@@ -17,6 +17,7 @@ import msgspec
 from tallystick.protocol.act import Context, Sealed
 from tallystick.protocol.charter import Charter, from_bytes
 from tallystick.protocol.deal_rules import open_terms, terms_of
+from tallystick.protocol.entry import FOUNDING_KIND, REFOUNDING_KIND
 from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.kinds.offer import Offer
@@ -74,6 +75,8 @@ class Simulation:
         return self.state.deals.get(deal_id) or self.deals.get(deal_id)
 
     def _block(self, block: PastBlock) -> None:
+        if block.entries and block.entries[0][0].kind in (FOUNDING_KIND, REFOUNDING_KIND):
+            self._ledger = block.entries[0][0].id
         if self.state.charters:
             row = self.state.charter_row
             charter, version = from_bytes(row.data), row.version

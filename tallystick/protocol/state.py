@@ -16,7 +16,14 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from tallystick.protocol import records, records_deal, records_device, records_governance, records_money
+from tallystick.protocol import (
+    records,
+    records_deal,
+    records_device,
+    records_governance,
+    records_money,
+    records_refounding,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -355,6 +362,15 @@ class State:
             "count", self.journal, records.Count, _count_text, _text_count, until=lambda row: row.until
         )
         self.due = SortedTable("due", self.journal, records.Tick, _pair_text, _text_pair)
+        self.held: Table[tuple[int, int], records.Tick] = Table(
+            "held", self.journal, records.Tick, _pair_text, _text_pair
+        )
+        self.refounded: Table[str, records_refounding.Refounded] = self._table(
+            "refounded", records_refounding.Refounded, one
+        )
+        self.awaited: Table[bytes, records_refounding.Awaited] = self._table(
+            "awaited", records_refounding.Awaited, by_id
+        )
         self.forks: Table[bytes, records.Fork] = self._table("fork", records.Fork, by_id)
         self.courses: Table[str, records_governance.Course] = self._table("course", records_governance.Course, one)
         self.proposals: Table[bytes, records_governance.Proposal] = self._table(

@@ -17,6 +17,7 @@ from tallystick.protocol.disputes import draw_panels
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.membership import DAY_MS, is_suspended
 from tallystick.protocol.records import Device, Fork, Member
+from tallystick.protocol.refounding import check_joined, check_untouched
 from tallystick.protocol.ticks import TICKS
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Fold:
     def apply(self, entry: Entry, body: Body, at: int) -> Result:
         """Run what is due by `at`, then the entry; `at` never falls from one call to the next."""
         order = self.state.due.order
-        if order and order[0][0] <= at:
+        if order and order[0][0] <= at and not body.STANDS_STILL:
             self.run_ticks(at)
         result = self._apply(entry, body, at)
         self.results.append(result)
@@ -142,7 +143,13 @@ class Fold:
                     _check_author(author, body, at)
             if (course := state.courses.get("")) is not None and course.sold and not body.AFTER_SALE:
                 raise EntryError(Reason.SOLD)
-            body.apply(act)
+            if state.awaited.rows:
+                check_joined(state, author_id, entry, body)
+                here = len(state.journal)
+                body.apply(act)
+                check_untouched(state, here)
+            else:
+                body.apply(act)
         except EntryError as error:
             state.rollback(mark)
             return Result(entry.id, at, author_id, error.reason, error.detail, ())

@@ -345,7 +345,7 @@ def test_signed_bytes_keep_purposes_and_ledgers_apart() -> None:
     ledger = bytes(range(32))
     assert signed_bytes(SignType.ENTRY, ledger, b"id") == b"tallystick/1/sign/entry\0" + ledger + b"id"
     prefixes = [signed_bytes(purpose, ledger, b"")[:-32] for purpose in SignType]
-    assert len(set(prefixes)) == len(SignType) == 10
+    assert len(set(prefixes)) == len(SignType) == 11
     assert not any(a != b and b.startswith(a) for a in prefixes for b in prefixes)
     assert all(re.fullmatch(rb"tallystick/1/sign/[a-z]+\0", prefix) for prefix in prefixes)
 

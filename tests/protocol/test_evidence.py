@@ -26,6 +26,7 @@ from tallystick.protocol.sealers import active_sealers
 from tallystick.protocol.signed import KeySigner
 from tests.support.builders import World
 from tests.support.market import MARKET
+from tests.support.refounding import refound, rejoin
 from tests.support.sealing import HEIGHT, LEDGER, Bench, is_signed
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "sealing" / "evidence.json").read_text(encoding="utf-8"))
@@ -204,14 +205,22 @@ def test_two_honest_votes_are_malformed_evidence() -> None:
     assert error.value.reason is Reason.MALFORMED
 
 
-def test_evidence_of_another_ledger_is_refused_on_receipt() -> None:
+def test_evidence_of_another_ledger_convicts_nobody() -> None:
     """A node key that somebody uses in two ledgers has done nothing wrong here."""
     world = world_with_two_sealers()
-    body = double_vote(world, "bo", ledger=B)
-    entry = world.unsent("cy", body, world.now + 1)
-    with pytest.raises(EntryError) as error:
-        body.proofs(entry, lambda _: None)
-    assert error.value.reason is Reason.BAD_SIGNATURE
+    assert world.refused("cy", double_vote(world, "bo", ledger=B)) is Reason.NOT_FOUND
+
+
+def test_evidence_of_the_ledger_before_convicts() -> None:
+    """Whoever signed both branches of a fork does not seal in the ledger that is founded anew on one of them."""
+    world = world_with_two_sealers()
+    body = double_vote(world, "bo", ledger=world.ledger.id)
+    new = refound(world, "ana", "cy")
+    new.do("ana", body)
+    new.seal()
+    assert new.ledger.state.keys[new.people["bo"].node.public].use == "convicted"
+    rejoin(new, "bo")
+    assert new.people["bo"].member not in {row.member for row in new.ledger.state.sealers.values()}
 
 
 def test_forged_evidence_does_not_hold() -> None:

@@ -76,9 +76,9 @@ def test_the_histories_are_deep() -> None:
         void |= fuzz.kinds_void
     assert amended > 5 and sold > 5 and disputed > 5
     # What only a device that nobody knows may write, and what needs keys or proofs that mean something: see below, and
-    # `test_devices`, `test_people`, `test_evidence`.
+    # `test_devices`, `test_people`, `test_evidence`, `test_refounding`.
     elsewhere = {"found", "join", "device.claim", "recover.request", "recover.approve", "admit", "refuse", "evidence"}
-    elsewhere |= {"device.revoke", "device.retire", "recovery.change", "uninvite"}
+    elsewhere |= {"refound", "rejoin", "device.revoke", "device.retire", "recovery.change", "uninvite"}
     assert set(KINDS) - worked <= elsewhere
     # Their bodies hold a charter, or votes that contradict one another, which luck does not write.
     assert set(KINDS) - worked - void <= {"found", "evidence"}, "a kind that is never even tried"

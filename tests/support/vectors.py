@@ -9,6 +9,7 @@ A case of `tests/vectors/kinds/<kind>.json`:
 
     {"by": "bo", "do": KIND, "as": NAME, "at": "3d", field: value, ...}   an entry, with a name; `at` since the founding
     {"wait": "3d"}, {"seal": true}, {"join": "ed", "standing": "contributor"},
+    {"refound": "ana", "signed": ["bo"]}   founded anew a week later, signed by these too; `@ledger` is its id
     {"amend": {table: ...}}   a charter with these tables, put in force by hand
     {"set": "bo", field: value, ...}   fields of a member's row, changed by hand: what other kinds would have done
     {"book": [commodity, from, to, amount]}   a posting by hand
@@ -32,6 +33,7 @@ from tallystick.protocol.charter_fields import Duration
 from tallystick.protocol.kinds.table import read_body
 from tests.support.builders import START_MS, World, key
 from tests.support.market import MARKET
+from tests.support.refounding import refound
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "vectors" / "kinds"
 
@@ -66,6 +68,9 @@ class Stage:
             world.seal()
         elif "join" in event:
             world.join(event["join"], standing=event["standing"])
+        elif "refound" in event:
+            self.world = refound(world, event["refound"], *event["signed"])
+            self.ids["ledger"] = self.world.ledger.id
         elif "amend" in event:
             world.amend(self.document | event["amend"])
         elif "book" in event:
@@ -81,7 +86,7 @@ class Stage:
     def send(self, event: Event) -> bytes:
         """Write the entry of an event; return its id."""
         fields = dict(event)
-        name, kind, label, at = (fields.pop(key, None) for key in ("by", "do", "as", "at"))
+        name, kind, label, at = (fields.pop(each, None) for each in ("by", "do", "as", "at"))
         body = {key: self.value(value) for key, value in fields.items()}
         if kind == "offer":
             body = self.offer(body)

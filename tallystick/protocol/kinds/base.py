@@ -52,6 +52,9 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     #: Whether a device with the scope `work` may sign it.
     WORK_SCOPE: ClassVar[bool] = False
 
+    #: Whether what has fallen due waits for it: it comes before everything that has happened since the block before.
+    STANDS_STILL: ClassVar[bool] = False
+
     #: Whether entries of this kind introduce a device that the ledger does not know yet.
     INTRODUCES: ClassVar[bool] = False
 

@@ -14,7 +14,7 @@ import msgspec
 
 from tallystick.protocol.act import Act
 from tallystick.protocol.errors import BlockError, DecodeError, EntryError, Reason
-from tallystick.protocol.evidence import EVIDENCE_SIZE_BYTES_MAX, Evidence, check_evidence, read_evidence_untrusted
+from tallystick.protocol.evidence import EVIDENCE_SIZE_BYTES_MAX, Evidence, read_evidence_untrusted
 from tallystick.protocol.kinds.base import Body, Proof
 
 if TYPE_CHECKING:
@@ -35,17 +35,17 @@ class Convict(Body, frozen=True, kw_only=True):
         self._read()
 
     def proofs(self, entry: Entry, find: Callable[[bytes], Entry | None]) -> tuple[Proof, ...]:
-        evidence = self._read()
-        try:
-            check_evidence(evidence, entry.ledger)
-        except BlockError as error:
-            # What was signed for another ledger proves nothing here.
-            raise EntryError(Reason.BAD_SIGNATURE, str(error)) from None
-        return tuple(Proof(*check) for check in evidence.checks())
+        return tuple(Proof(*check) for check in self._read().checks())
 
     def apply(self, act: Act) -> None:
         """Raises EntryError: NOT_FOUND, ALREADY_DONE, tried in that order."""
-        key = self._read().accused
+        evidence = self._read()
+        if evidence.ledger != act.context.ledger:
+            # What was signed for another ledger proves nothing here, but for the one that this one goes on with.
+            before = act.state.refounded.get("")
+            if before is None or evidence.ledger != before.ledger:
+                raise EntryError(Reason.NOT_FOUND, "signed for another ledger")
+        key = evidence.accused
         row = act.state.keys.get(key)
         if row is None or row.use not in ("node", "convicted"):
             raise EntryError(Reason.NOT_FOUND, "no node key of this ledger")

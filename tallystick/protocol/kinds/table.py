@@ -36,6 +36,7 @@ from tallystick.protocol.kinds.paid import Paid, Received
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.recover import RecoverApprove, RecoverRequest, RecoveryChange
+from tallystick.protocol.kinds.refound import Refound, Rejoin
 from tallystick.protocol.kinds.refuse import Refuse
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.report import Report
@@ -51,6 +52,8 @@ from tallystick.protocol.kinds.withdraw import Withdraw
 
 _BODIES: Final[tuple[type[Body], ...]] = (
     Found,
+    Refound,
+    Rejoin,
     Invite,
     Join,
     Admit,
