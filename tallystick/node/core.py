@@ -270,9 +270,8 @@ class NodeCore:
             case m.Hello():
                 self._on_hello(session, message)
             case m.Entries():
-                asked = bool(session.wanted) or bool(session.blocks_asked)
                 for_block = bool(session.blocks_asked)
-                batch, orphaned = self.intake.open(message.entries, session.peer, now, asked=asked, for_block=for_block)
+                batch, orphaned = self.intake.open(message.entries, session.peer, now, for_block=for_block)
                 if batch.entries:
                     self._verify(batch, session)
                 if orphaned and not session.blocks_asked:

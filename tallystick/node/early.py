@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.hashing import tagged_hash
+from tallystick.crypto.signatures import is_valid
+from tallystick.node.intake import BlameError
 
 if TYPE_CHECKING:
+    from tallystick.node.allowance import Allowance
     from tallystick.node.transport import PeerKey
+    from tallystick.protocol.signed import Signed
 
 MESSAGES_MAX: Final = 256
 BYTES_MAX: Final = 4 * 1024 * 1024
@@ -36,18 +40,18 @@ class Early:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def has_room(self, data: bytes, signer: bytes, sealers: int) -> bool:
-        """Whether a message is new, and its signer's part of the room is not full."""
+    def take(self, message: Signed, data: bytes, peer: PeerKey, sealers: int, allowance: Allowance, now: int) -> None:
+        """Keep a sealer's message, if its part of the room is not full. Raises BlameError where it is forged."""
+        digest, signer = tagged_hash("seen", data), message.signer
         held = [len(row.data) for row in self._rows.values() if row.signer == signer]
-        return (
-            len(held) < max(1, MESSAGES_MAX // sealers)
-            and sum(held) + len(data) <= BYTES_MAX // sealers
-            and tagged_hash("seen", data) not in self._rows
-        )
-
-    def keep(self, data: bytes, signer: bytes, peer: PeerKey) -> None:
-        """Keep a message whose signature holds."""
-        self._rows[tagged_hash("seen", data)] = _Row(data, signer, peer)
+        if len(held) >= MESSAGES_MAX // sealers or sum(held) + len(data) > BYTES_MAX // sealers:
+            return
+        if digest in self._rows or not allowance.take(signer, now):
+            return
+        # Before it is kept: in the name of a sealer anybody could fill its room.
+        if not is_valid(*message.check()):
+            raise BlameError("a sealing message's signature does not hold")
+        self._rows[digest] = _Row(data, signer, peer)
 
     def taken(self) -> list[tuple[bytes, PeerKey]]:
         """All messages in the order in which they came, and whose they were; they are not kept any more."""

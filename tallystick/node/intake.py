@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 from tallystick.crypto.errors import SignatureError, TallystickError
 from tallystick.crypto.signatures import check_enrolment_key, is_valid
 from tallystick.node.effects import Check
+from tallystick.protocol.block import ENTRIES_MAX
 from tallystick.protocol.devices import REQUESTS_MAX
 from tallystick.protocol.entry import read_entry_untrusted, signed_message
 from tallystick.protocol.errors import DecodeError, EntryError, Reason
 from tallystick.protocol.kinds.recover import RecoverRequest
 from tallystick.protocol.kinds.table import KINDS
+from tallystick.protocol.ready import read_frontier_untrusted
 from tallystick.protocol.structure import Waiting
 
 if TYPE_CHECKING:
@@ -103,18 +105,22 @@ class Intake:
         """
         self.needed: set[bytes] = set()
         """What a block that is being sealed needs: taken in whatever it is."""
+        self._named: dict[bytes, int] = {}
+        """Device -> the number up to which a sealer has named its entries for this block."""
+        self._lent: dict[PeerKey, int] = {}
+        """Peer -> entries beyond the limits that were taken from it for a block, since the last one came."""
 
     @property
     def orphan_count(self) -> int:
         return len(self._orphans)
 
     def open(
-        self, wires: Sequence[Wire], peer: PeerKey, now: int, *, asked: bool, for_block: bool = False
+        self, wires: Sequence[Wire], peer: PeerKey, now: int, *, asked: bool = False, for_block: bool = False
     ) -> tuple[Batch, bool]:
         """Decode entries and set aside those that do not connect; the rest is to be verified.
 
-        Returns the batch and whether something was set aside. `for_block`: sealed blocks are on their way from this
-        peer, and they may need any entry. Raises BlameError.
+        Returns the batch and whether something was set aside. `asked`: the person wants them, however many.
+        `for_block`: sealed blocks are on their way from this peer, and may need any entry. Raises BlameError.
         """
         entries: list[Entry] = []
         flying = self._flying
@@ -147,13 +153,25 @@ class Intake:
             if away and (missing := pool.missing(away)):
                 orphaned |= self._set_aside(entry, peer, now, missing, 0)
                 continue
-            if not asked and self._is_flood(entry):
+            if not asked and self._is_flood(entry) and not (for_block and self._lend(peer)):
                 continue
             flying[entry.id] = height
             entries.append(entry)
         batch = self._batch(peer, entries)
         batch.for_block = for_block
         return batch, orphaned
+
+    def need(self, entry_ids: Iterable[bytes], frontiers: Iterable[bytes]) -> None:
+        """A block that is being sealed needs these entries, and may need all that lies below these frontiers."""
+        self.needed.update(entry_ids)
+        for frontier in frontiers:
+            for device, branches in read_frontier_untrusted(frontier):
+                self._named[device] = max(self._named.get(device, -1), branches[-1][0])
+
+    def need_nothing(self) -> None:
+        """The block is sealed."""
+        self.needed.clear()
+        self._named.clear()
 
     def reopen(self, orphans: Iterable[Orphan]) -> list[Batch]:
         """Batches of entries that waited and can be verified now, one for each peer that sent some."""
@@ -178,7 +196,8 @@ class Intake:
             if entry.id in pending or (has_block_come and ledger.knows(entry.id)):
                 continue
             # Asked here and not before: of one batch no more than there is room for.
-            if not (entry.seq or batch.for_block or entry.id in self.needed or self.has_room(entry)):
+            is_first = not (entry.seq or entry.id in self.needed or self.has_room(entry))
+            if is_first and not (batch.for_block and self._lend(batch.peer)):
                 continue
             try:
                 body = ledger.check(entry)
@@ -218,6 +237,7 @@ class Intake:
 
     def block_came(self, height: int) -> list[Orphan]:
         """Entries that waited for this block."""
+        self._lent.clear()
         return [
             orphan
             for entry_id, wanted in list(self._for_block.items())
@@ -272,7 +292,18 @@ class Intake:
     def _is_flood(self, entry: Entry) -> bool:
         row = self._ledger.state.devices.get(entry.device)
         sealed = -1 if row is None else row.head_seq
-        return entry.seq - sealed > PENDING_PER_DEVICE_MAX
+        return entry.seq - sealed > PENDING_PER_DEVICE_MAX and entry.seq > self._named.get(entry.device, -1)
+
+    def _lend(self, peer: PeerKey) -> bool:
+        """Whether one entry more is taken beyond the limits, because a sealed block may need it.
+
+        Anybody can say that it has blocks which we lack; so it is as many as one block holds, until that has come.
+        """
+        count = self._lent.get(peer, 0) + 1
+        if count > ENTRIES_MAX:
+            return False
+        self._lent[peer] = count
+        return True
 
     def _set_aside(self, entry: Entry, peer: PeerKey, now: int, missing: Iterable[bytes], height: int) -> bool:
         if entry.id in self._orphans:

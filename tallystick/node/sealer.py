@@ -151,7 +151,7 @@ class Sealer:
 
     def block_came(self, now: int) -> None:
         """A block is sealed: what came early for the next height is looked at now."""
-        self._core.intake.needed.clear()
+        self._core.intake.need_nothing()
         self.begin(now)
         for data, peer in self._early.taken():
             try:
@@ -357,12 +357,7 @@ class Sealer:
         if message.ledger != ledger.id:
             raise BlameError("a sealing message of another ledger")
         if message.height == ledger.head.height + 2 and message.signer in self._sealers:
-            room = self._early.has_room(data, message.signer, len(self._sealers))
-            if room and self._allowance.take(message.signer, now):
-                if not is_valid(*message.check()):
-                    raise BlameError("a sealing message's signature does not hold")
-                self._early.keep(data, message.signer, peer)
-            return
+            self._early.take(message, data, peer, len(self._sealers), self._allowance, now)
         height = self._height
         if height is None or message.height != ledger.head.height + 1 or message.signer not in self._sealers:
             return
@@ -468,7 +463,7 @@ class Sealer:
         # What lies below a known entry is known.
         known = [row for row in ready_list if not ledger.pool.missing(row.heads())]
         if len(known) < len(ready_list):
-            self._want([head for row in ready_list for head in row.heads()], now)
+            self._want([head for row in ready_list for head in row.heads()], ready_list, now)
             if len(known) < quorum(len(self._sealers)):
                 return
         self._to_build = None
@@ -495,7 +490,7 @@ class Sealer:
                 self._perform(height.judged(block_id, Verdict.INVALID, now), now)
                 return
             if isinstance(fresh, Missing):
-                self._want(fresh.entry_ids, now)
+                self._want(fresh.entry_ids, body.readys, now)
                 return
             self._keep(fresh)
             made = fresh
@@ -512,7 +507,7 @@ class Sealer:
         if made is None:
             fresh = judge(self._core.ledger, decision.body)
             if isinstance(fresh, Missing):
-                self._want(fresh.entry_ids, now)
+                self._want(fresh.entry_ids, decision.body.readys, now)
                 return
             made = fresh
         self._to_decide = None
@@ -524,9 +519,9 @@ class Sealer:
         )
         self._core.seal(block, made)
 
-    def _want(self, entry_ids: Sequence[bytes], now: int) -> None:
-        """Ask the peers for entries that a block needs."""
-        self._core.intake.needed.update(entry_ids)
+    def _want(self, entry_ids: Sequence[bytes], readys: Sequence[Ready], now: int) -> None:
+        """Ask the peers for entries that a block needs: what these READYs name, and what lies below."""
+        self._core.intake.need(entry_ids, (ready.frontier for ready in readys))
         for session in self._core.sync.sessions.values():
             if session.greeted:
                 self._core.sync.want(session, entry_ids, now)

@@ -31,6 +31,8 @@ PUSH_BYTES_MAX: Final = 8 * 1024
 PUSH_ENTRIES_MAX: Final = 8
 #: How often a HELLO is sent to a quiet peer.
 HELLO_MS: Final = 20_000
+#: Entries that a peer may have named and not handed over.
+WANTED_MAX: Final = 65_536
 #: How long an answer may take before another peer is asked.
 ANSWER_MS: Final = 15_000
 #: How long a peer is left alone, each time longer, that has not given the next block though it says it has it.
@@ -357,10 +359,24 @@ class Sync:
             asked = session.wanted.get(entry_id)
             if asked is not None and asked + ANSWER_MS > now:
                 continue
+            if len(session.wanted) >= WANTED_MAX and not self._has_room(session, now):
+                self.hang_up(session.peer, "it names more than it hands over", blame=False)
+                self.close(session.peer)
+                return
             session.wanted[entry_id] = now
             chains.append((device, self._floor(device, again=asked is not None), entry_id))
         for start in range(0, len(chains), _HEADS_PER_PART):
             self.send(session.peer, m.Want(chains[start : start + _HEADS_PER_PART]))
+
+    def _has_room(self, session: Session, now: int) -> bool:
+        """Forget what a peer was asked for and has handed over, or not in time; whether there is room then."""
+        pending = self._ledger.pool.entries
+        session.wanted = {
+            entry_id: asked
+            for entry_id, asked in session.wanted.items()
+            if asked + ANSWER_MS > now and entry_id not in pending
+        }
+        return len(session.wanted) < WANTED_MAX
 
     def _floor(self, device: bytes, *, again: bool) -> int:
         """From which sequence number on we lack a device's entries; from the sealed ones on where it branches."""

@@ -11,10 +11,14 @@ import pytest
 from tallystick.node import messages as m
 from tallystick.node.core import INBOX_MAX
 from tallystick.node.effects import HangUp
-from tallystick.node.intake import ORPHANS_MAX
+from tallystick.node.intake import ORPHANS_MAX, PENDING_PER_DEVICE_MAX
+from tallystick.node.sync import WANTED_MAX, entry_wire
 from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
 from tallystick.protocol import codec
 from tallystick.protocol.ballot import make_precommit
+from tallystick.protocol.block import ENTRIES_MAX
+from tallystick.protocol.entry import Entry, make_entry, wire
+from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.scenario import CHARTER
@@ -117,9 +121,6 @@ def test_a_flood_of_orphans_is_bounded(recorded: tuple[Cluster, list[bytes]]) ->
     """Entries whose parents never come fill a bounded buffer, which is emptied when their sender goes."""
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
-    from tallystick.protocol.entry import make_entry, wire
-    from tallystick.protocol.kinds.withdraw import Withdraw
-
     random = Random(3)
     for _ in range(40):
         rows = [
@@ -178,3 +179,96 @@ def test_a_forged_message_for_the_next_height_harms_only_its_sender(recorded: tu
     cluster.do("ana", "offer", {"step": "bake", "units": 9})
     cluster.run_until(lambda: bo.live.ledger.head.height == height + 1, 60_000, "the next block is sealed")
     assert [row for row in cluster.left if row[1] != "cy"] == []
+
+
+def _chain(cluster: Cluster, name: str, count: int) -> list[Entry]:
+    """Good entries of one partner, one after the other, that nobody has seen yet."""
+    machine = cluster.machines[name]
+    head = machine.live.ledger.head
+    seal = (head.height, head.block_id)
+    seq, prev = machine.live.ledger.head_of(machine.secret.public)
+    entries: list[Entry] = []
+    for number in range(1, count + 1):
+        entry = make_entry(
+            machine.secret,
+            ledger=cluster.ledger_id,
+            seq=seq + number,
+            prev=prev,
+            links=(cluster.ledger_id,),
+            seal=seal,
+            time=cluster.now,
+            kind="withdraw",
+            body=Withdraw(offer=cluster.ledger_id).to_map(),
+        )
+        prev = entry.id
+        entries.append(entry)
+    return entries
+
+
+def _hand_over(cluster: Cluster, entries: list[Entry]) -> None:
+    """Bo sends entries to Ana, as many in a frame as fit."""
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    for start in range(0, len(entries), 64):
+        frame = m.encode_message(m.Entries([entry_wire(entry) for entry in entries[start : start + 64]]))
+        cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=frame), cluster.clock(ana)))
+
+
+def test_announcing_a_flood_does_not_lift_the_limit(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Of one device so many entries are pending, whoever has told of more, and was asked for them."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    device = bo.secret.public
+    sealed = ana.live.ledger.state.devices[device].head_seq
+    entries = _chain(cluster, "bo", PENDING_PER_DEVICE_MAX + 300)
+    last = entries[-1]
+    told = m.encode_message(m.New([(device, last.seq, last.id)]))
+    cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=told), cluster.clock(ana)))
+    assert last.id in ana.live.sync.sessions[bo.key].wanted
+    _hand_over(cluster, entries)
+    assert ana.live.ledger.head_of(device)[0] - sealed == PENDING_PER_DEVICE_MAX
+    assert ana.live.intake.orphan_count <= ORPHANS_MAX
+
+
+def test_blocks_that_never_come_lift_the_limit_by_one_block(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Whoever says that it is far ahead is asked for blocks; what it sends instead is as much as one block holds."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    device = bo.secret.public
+    sealed = ana.live.ledger.state.devices[device].head_seq
+    session = ana.live.sync.sessions[bo.key]
+    ahead = m.Hello(1, cluster.ledger_id, 2**50, bytes(32), bytes(32), cluster.now, [])
+    cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=m.encode_message(ahead)), cluster.clock(ana)))
+    assert session.blocks_asked
+    _hand_over(cluster, _chain(cluster, "bo", PENDING_PER_DEVICE_MAX + ENTRIES_MAX + 300))
+    assert ana.live.ledger.head_of(device)[0] - sealed == PENDING_PER_DEVICE_MAX + ENTRIES_MAX
+
+
+def test_what_a_sealer_names_for_a_block_is_taken_however_many(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Bo has written more than the limit while nobody was there: his own READY lets it in, and all of it is sealed."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    cluster.disconnect("ana", "bo")
+    entries = _chain(cluster, "bo", PENDING_PER_DEVICE_MAX + 300)
+    for entry in entries:
+        bo.live.submit(entry, cluster.clock(bo))
+    bo.live.effects()
+    cluster.connect("ana", "bo")
+    cluster.run_until(
+        lambda: ana.live.ledger.state.devices[bo.secret.public].head_seq == entries[-1].seq, 3_600_000, "all is sealed"
+    )
+
+
+def test_names_of_entries_that_never_come_are_bounded(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Whoever names entries without end and hands none over is hung up on."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    random = Random(4)
+    session = ana.live.sync.sessions[bo.key]
+    for _ in range(70):
+        rows = [(random.randbytes(32), 7, random.randbytes(32)) for _ in range(1000)]
+        frame = m.encode_message(m.New(rows))
+        effects = ana.live.handle(Frame(peer=bo.key, data=frame), cluster.clock(ana))
+        if any(isinstance(effect, HangUp) for effect in effects):
+            break
+    assert bo.key not in ana.live.sync.sessions
+    assert len(session.wanted) == WANTED_MAX
