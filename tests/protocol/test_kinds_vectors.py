@@ -57,6 +57,7 @@ def test_every_kind_has_cases() -> None:
 def test_a_kind_is_accepted_and_refused_for_each_of_its_reasons(kind: str) -> None:
     """A file that only shows one side, or nothing, shows nothing."""
     outcomes = {case["expect"] for case in read_cases(kind)}
+    assert named_reasons(kind), "its rule names no reason"
     assert None in outcomes
     assert len(outcomes) > 1
     assert outcomes - {None} - OF_THE_AUTHOR <= named_reasons(kind)
