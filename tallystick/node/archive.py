@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tallystick.crypto.hashing import tagged_hash
+from tallystick.crypto.signatures import SignType
 from tallystick.node import layout
 from tallystick.node.blobs import BlobError, MemoryBlobs
 from tallystick.node.errors import StoreError, StoreReason
+from tallystick.protocol import codec
 from tallystick.protocol.act import Sealed
 from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_untrusted
 from tallystick.protocol.ledger import Executed, Head, Ledger
@@ -28,6 +30,7 @@ from tallystick.protocol.structure import Waiting
 if TYPE_CHECKING:
     from tallystick.node.blobs import Blobs
     from tallystick.node.store import Store
+    from tallystick.protocol.block import Block
 
 _encode = msgspec.msgpack.Encoder().encode
 _CACHE_ROWS: Final = 20_000
@@ -36,6 +39,8 @@ Wire = tuple[bytes, bytes, bytes | None]
 """Header, signature, annex."""
 _ERASED: Final = "erased/"
 _MUTE: Final = b"mute"
+#: How a PREVOTE begins, after the byte that says how many items it has.
+_PREVOTE: Final = codec.encode(SignType.PREVOTE.value)
 #: Accounts that belong to a member, or to a deal (`escrow`): what touches them can be found by its id.
 _OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
@@ -317,7 +322,11 @@ class Archive:
         if seats_next != seats:
             puts.append((layout.height_key(layout.SEATS, height + 1), _encode(seats_next)))
         puts += [(layout.CLOSED + deal_id, _encode(deal)) for deal_id, deal in executed.closed.items()]
-        deletes += [key for key, _ in self.store.iterate(prefix=layout.height_key(layout.MESSAGE, height))]
+        # Whoever helps two blocks of one height along in different rounds signs no slot twice: only the prevotes of the
+        # later round, which have forgotten what was precommitted before, prove it. So those stay.
+        is_late = codec.decode(block.certificate)[1] > 0  # type: ignore[index, operator]
+        messages = self.store.iterate(prefix=layout.height_key(layout.MESSAGE, height))
+        deletes += [key for key, data in messages if not (is_late and data[1:].startswith(_PREVOTE))]
         self.store.write(puts, deletes, sync=True)
 
     @staticmethod
@@ -388,7 +397,10 @@ class Archive:
         self.store.write([(key, message)], sync=False)
 
     def kept_messages(self, height: int) -> list[bytes]:
-        """Sealing messages that were kept for a height. Those of earlier ones go when a block comes."""
+        """Sealing messages that were kept for a height. When its block comes they go.
+
+        But prevotes of a block that took more than one round stay: they prove who has forked a ledger.
+        """
         return [data for _, data in self.store.iterate(prefix=layout.height_key(layout.MESSAGE, height))]
 
     def addresses_of(self, peer: bytes) -> list[str]:
@@ -505,3 +517,9 @@ class Archive:
                     ledger.add(entry, body)
                 del waiting[entry.id]
         return loose
+
+
+def row_of(block: Block) -> BlockRow:
+    """A block as it is stored."""
+    header, certificate, readys, entry_ids = block.wire()
+    return BlockRow(header, certificate, readys, entry_ids)

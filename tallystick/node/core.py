@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import messages as m
+from tallystick.node.archive import row_of
 from tallystick.node.blob_exchange import BlobExchange
 from tallystick.node.config import SealingTimes
 from tallystick.node.effects import Effect, HangUp, Learn, Pause, Recheck, Resume, Verified, Verify, Wake
@@ -22,7 +23,7 @@ from tallystick.node.forking import ForkWatch
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
 from tallystick.node.messages import MessageError
 from tallystick.node.net_address import peer_id
-from tallystick.node.sealer import Sealer, row_of
+from tallystick.node.sealer import Sealer
 from tallystick.node.session import Session
 from tallystick.node.sync import Sync
 from tallystick.node.transport import (

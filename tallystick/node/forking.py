@@ -17,9 +17,12 @@ import msgspec
 from tallystick.crypto.signatures import is_valid
 from tallystick.node import messages as m
 from tallystick.node.archive import Archive, BlockRow
+from tallystick.node.intake import BlameError
+from tallystick.protocol.ballot import Prevote
 from tallystick.protocol.block import Block, read_certificate_untrusted
 from tallystick.protocol.errors import BlockError, BlockReason
-from tallystick.protocol.evidence import Evidence, find_evidence, precommits_of
+from tallystick.protocol.evidence import Evidence, Vote, find_evidence, precommits_of, read_evidence_untrusted
+from tallystick.protocol.sealing import Sealing, read_sealing_untrusted
 
 if TYPE_CHECKING:
     from tallystick.node.core import NodeCore
@@ -78,11 +81,18 @@ def prove(archive: Archive, ledger: bytes, block: Block, row: BlockRow) -> tuple
         if not is_valid(check.key, check.message, check.signature):
             raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
     certificates = (read_certificate_untrusted(ours.certificate), block.certificate)
-    votes = [vote for each in certificates for vote in precommits_of(each, ledger, keys)]
-    evidence = find_evidence(votes)
+    votes: list[Vote] = [vote for each in certificates for vote in precommits_of(each, ledger, keys)]
+    # Where the two were decided in different rounds, only the prevotes of the later one contradict anything.
+    evidence = find_evidence([*votes, *kept_prevotes(archive, height)])
     both = set.intersection(*({keys[index] for index, _ in each.votes} for each in certificates))
     fork = Fork(height, block.id(), row, [each.encode() for each in evidence], sorted(both))
     return fork, evidence
+
+
+def kept_prevotes(archive: Archive, height: int) -> list[Prevote]:
+    """The prevotes of a sealed height that are still here; their signatures held when they came."""
+    messages = map(read_sealing_untrusted, archive.kept_messages(height))
+    return [message for message in messages if isinstance(message, Prevote)]
 
 
 class ForkWatch:
@@ -139,3 +149,31 @@ class ForkWatch:
         for row in (ours, self.fork.block):
             if row is not None:
                 self._core.sync.send(session.peer, m.Block(row.header, row.certificate, row.readys, row.entry_ids))
+        self._core.sync.send_sealing(
+            session.peer, [vote.wire() for vote in kept_prevotes(self._core.archive, self.fork.height)]
+        )
+
+    def heard(self, message: Sealing) -> None:
+        """A vote of a height that is sealed: where it has forked, it may prove what the certificates do not.
+
+        Raises BlameError where its signature does not hold.
+        """
+        fork, core = self.fork, self._core
+        if fork is None or message.height != fork.height or not isinstance(message, Prevote):
+            return
+        known = {read_evidence_untrusted(data).accused for data in fork.evidence}
+        if message.signer not in set(fork.signed_both) - known:
+            return
+        if not is_valid(*message.check()):
+            raise BlameError("a sealing message's signature does not hold")
+        keys = tuple(node_key for _, node_key in core.archive.seats(fork.height))
+        ours = core.archive.block(fork.height)
+        rows = [fork.block] if ours is None else [ours, fork.block]
+        votes: list[Vote] = [message]
+        for row in rows:
+            votes += precommits_of(read_certificate_untrusted(row.certificate), message.ledger, keys)
+        found = [each for each in find_evidence(votes) if each.accused == message.signer]
+        for each in found:
+            self.fork = msgspec.structs.replace(fork, evidence=[*fork.evidence, each.encode()])
+            keep_fork(core.archive, self.fork)
+            core.accused(each)

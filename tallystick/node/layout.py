@@ -13,7 +13,7 @@
 | `O` | height, place | [at, cause, what, charter version, [posting, ...]]: what an entry or tick moved |
 | `X` | member or deal id, height, place | empty: postings that touch an account of it |
 | `V` | name | what this node has signed and seen while sealing |
-| `W` | height, hash | a sealing message of somebody else |
+| `W` | height, hash | a sealing message of somebody else; of a sealed height only late prevotes |
 | `G` | name | the head, the log, the format |
 | `K` | height | [[member, node key], ...]: who seals from this height on |
 | `N` | node key | addresses of a peer, as it or others said |

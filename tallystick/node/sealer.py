@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid
 from tallystick.node.allowance import Allowance
-from tallystick.node.archive import BlockRow
 from tallystick.node.early import Early
 from tallystick.node.intake import BlameError
 from tallystick.node.view import SealingFact
@@ -356,6 +355,9 @@ class Sealer:
         ledger = self._core.ledger
         if message.ledger != ledger.id:
             raise BlameError("a sealing message of another ledger")
+        if message.height <= ledger.head.height:
+            self._core.watch.heard(message)
+            return
         if message.height == ledger.head.height + 2 and message.signer in self._sealers:
             self._early.take(message, data, peer, len(self._sealers), self._allowance, now)
         height = self._height
@@ -587,9 +589,3 @@ class Sealer:
             "waits_for": self.waits_for(now),
             "warning": self.muted or self.clock_warning or None,
         }
-
-
-def row_of(block: Block) -> BlockRow:
-    """A block as it is stored."""
-    header, certificate, readys, entry_ids = block.wire()
-    return BlockRow(header, certificate, readys, entry_ids)

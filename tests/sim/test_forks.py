@@ -9,6 +9,7 @@ import pytest
 
 from tallystick.crypto.signatures import is_valid
 from tallystick.node import messages
+from tallystick.node.archive import Archive
 from tallystick.node.core import NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.effects import Send
@@ -16,6 +17,7 @@ from tallystick.node.fork_report import write_report
 from tallystick.node.forking import PARTED_NOWHERE
 from tallystick.node.home import Home
 from tallystick.node.intake import Taken
+from tallystick.protocol.block import read_certificate_untrusted
 from tallystick.protocol.errors import BlockError, DecodeError, EntryError, Reason
 from tallystick.protocol.evidence import read_evidence_untrusted
 from tests.sim.cluster import Cluster, Machine
@@ -168,3 +170,57 @@ def test_an_entry_that_cites_another_block_has_that_block_asked_for() -> None:
         bo.live.take_block(messages.Block(row.header, row.certificate, row.readys, row.entry_ids), session)
         assert session.parted == PARTED_NOWHERE
         assert not bo.live.alarm
+
+
+def test_a_fork_in_two_rounds_names_who_signed_both() -> None:
+    """Cy and Di help Bo to one block in round 0, and Ana to another in round 1: no vote of theirs is there twice.
+
+    Their prevotes in round 1 have forgotten what they precommitted in round 0. So whoever has decided in a later round
+    keeps the prevotes for it, and shows them to whoever has not.
+    """
+    with Torn(8) as cluster:
+        partners(cluster, "ana", "bo", "cy", "di")
+        height = cluster.height() + 1
+        sealers = [row.node_key for row in cluster.machines["ana"].live.ledger.sealers()]
+        # Whoever is the proposer of round 0 is on the one side alone, who has round 1 on the other.
+        first, second = (cluster.by_key(sealers[(height + round_) % 4]) for round_ in (0, 1))
+        assert first is not None
+        assert second is not None
+        both = [row for row in cluster.machines.values() if row not in (first, second)]
+        for machine in both:
+            cluster.back_up(machine)
+        blocks = []
+        for one, other in ((second, first), (first, second)):
+            cluster.switch_off(other)
+            cluster.wake_up(one)
+            for machine in both:
+                if blocks:
+                    # The same key on another machine, which has seen nothing of it.
+                    cluster.put_back(machine, guard="old")
+                cluster.wake_up(machine)
+            cluster.connect_all()
+            offer(cluster, one.name, 1 + len(blocks))
+            cluster.run_until(lambda one=one: one.live.ledger.head.height == height, 120_000, "sealed")  # type: ignore[misc]
+            blocks.append(one.live.ledger.head.block_id)
+            cluster.run(3000)
+        assert blocks[0] != blocks[1]
+        rounds = []
+        for machine in (second, first):
+            row = machine.store and Archive(machine.store)
+            machine.store.kill()
+            block = row.block(height)
+            assert block is not None
+            rounds.append(read_certificate_untrusted(block.certificate).round)
+        assert rounds == [1, 0]
+        for machine in both:
+            cluster.switch_off(machine)
+        cluster.switch_off(first)
+        cluster.boot(first)
+        cluster.boot(second)
+        cluster.connect(first.name, second.name)
+        cluster.run_until(lambda: bool(first.live.alarm and second.live.alarm), 60_000, "both see the fork")
+        cluster.run(2000)
+        for machine in (second, first):
+            answer = cluster.do(machine.name, "fork")
+            assert {each["name"] for each in answer["culprits"]} == {row.name for row in both}
+            assert {each["proof"] for each in answer["culprits"]} == {"e3"}
