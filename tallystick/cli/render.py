@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.cli.render_audit import audit
+from tallystick.cli.render_charter import charter_check
 from tallystick.cli.render_evidence import evidence_text
 from tallystick.cli.render_explain import explain
 from tallystick.cli.render_keys import devices, fork, recoveries
@@ -306,6 +307,7 @@ RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "blocks": blocks,
     "peers": peers,
     "proposals": proposals,
+    "charter_check": lambda answer, now_ms: charter_check(answer),
     "charter_show": charter_show,
     "prove_points": proof,
     "status": status,

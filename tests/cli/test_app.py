@@ -221,6 +221,7 @@ IN_GROUPS = {
     "recoveries": ("recover", "status"),
     "prove_points": ("prove", "points"),
     "charter_show": ("charter", "show"),
+    "charter_check": ("charter", "check"),
     "charter_diff": ("charter", "diff"),
     "charter_simulate": ("charter", "simulate"),
 }

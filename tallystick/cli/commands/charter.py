@@ -55,19 +55,10 @@ def _check(options: Options, file: str, partners: int | None) -> int:
     if options.json:
         output.result_json(answer)
         return 0
-    lines = [f"{file} is a charter: {answer['name']}, hash {answer['hash'][:8]}"]
-    lines += _listed("warnings, which stop nothing:", answer["lint"])
-    lines += _listed(f"what {partners} partners can never meet:", answer.get("never", []))
-    if partners is not None and not answer["never"]:
-        lines.append(f"{partners} partners can meet every rule")
-    from tallystick.cli.text import clean
+    from tallystick.cli.render_charter import charter_check
 
-    output.result("\n".join(map(clean, lines)))
+    output.result(charter_check(answer, file))
     return 0
-
-
-def _listed(title: str, rows: list[dict[str, str]]) -> list[str]:
-    return [title, *(f"  {row['path']}: {row['message']}" for row in rows)] if rows else []
 
 
 def _ask_about(op: str) -> Callable[[Options, str], int]:
