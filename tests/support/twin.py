@@ -15,6 +15,7 @@ from tallystick.crypto.hashing import tagged_hash
 from tallystick.node.archive import Archive, BlockRow
 from tallystick.node.store_memory import MemoryStore
 from tallystick.protocol.act import Sealed
+from tallystick.protocol.block import Certificate
 from tallystick.protocol.entry import Entry, make_entry, read_entry_untrusted, wire
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.ledger import Executed, Ledger
@@ -154,7 +155,8 @@ class Twin:
         assert not unknown
         executed = self.ledger.execute(taken, time, ())
         entries = [pending.entry for pending in taken]
-        block = BlockRow(b"", b"", [], [entry.id for entry in entries])
+        certificate = Certificate(height=executed.height, round=0, block_id=block_id_of(executed), votes=())
+        block = BlockRow(b"", certificate.encode(), [], [entry.id for entry in entries])
         self.archive.keep_block(executed, block, block_id_of(executed), entries)
         self.ledger.commit(executed, block_id_of(executed))
         return executed
