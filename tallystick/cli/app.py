@@ -21,6 +21,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Start": {
         "init": "start",
         "found": "start",
+        "re-found": "refound",
         "join": "join",
         "charter": "charter",
         "rehearse": "rehearse",

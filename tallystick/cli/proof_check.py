@@ -157,23 +157,38 @@ def check(proof: dict[str, Any]) -> dict[str, Any]:
     """What the proof shows, as a dict. Raises BadProof."""
     need(proof.get("v") == 1, "a version that this program does not know")
     ledger, founding = bytes.fromhex(proof["ledger"]), bytes.fromhex(proof["founding"])
-    need(tagged("entry", founding) == ledger, "the founding is not that of this ledger")
-    sealers = [(ledger, whole(founding)[9]["node_key"])]
+    need("foundings" in proof or tagged("entry", founding) == ledger, "the founding is not that of this ledger")
+    sealers = [(tagged("entry", founding), whole(founding)[9]["node_key"])]
     seats = {height: [(bytes.fromhex(a), bytes.fromhex(b)) for a, b in rows] for height, rows in proof["sealers"]}
     certificates = {height: bytes.fromhex(data) for height, data in proof["certificates"]}
-    before, votes, header = bytes(32), 0, []
+    foundings = {whole(data)[9]["line"][-1][1] + 1: data for data in map(bytes.fromhex, proof.get("foundings", []))}
+    header: list[Any] = []
+    before, votes, now = bytes(32), 0, tagged("entry", founding)
     for height, text in enumerate(proof["headers"], start=1):
         data = bytes.fromhex(text)
-        header, block = whole(data), tagged("block", data)
-        need(header[1] == ledger and header[2] == height and header[3] == before, f"block {height} does not follow")
-        sealers = seats.get(height, sealers)
+        if height in foundings:
+            check_refounding(foundings[height], now, before, header, len(seats[height]))
+            now = tagged("entry", foundings[height])
+        last, header, block = header, whole(data), tagged("block", data)
+        need(header[1] == now and header[2] == height and header[3] == before, f"block {height} does not follow")
+        sealers = sealers if height == 1 else seats.get(height, sealers)
         named = tagged("sealers", pack_array([pack_array([pack_bin(a), pack_bin(b)]) for a, b in sealers]))
         need(named == header[11], f"block {height} names other sealers")
-        if header[11] != header[12] or height == len(proof["headers"]):
+        # Whoever seals a block was named in the block before, but for a founding.
+        need(height == 1 or height in foundings or named == last[12], f"block {height} was not theirs to seal")
+        is_end = height == len(proof["headers"]) or height + 1 in foundings or height in foundings
+        if header[11] != header[12] or is_end:
             need(height in certificates, f"the votes for block {height} are missing")
-            votes = check_votes(ledger, certificates[height], height, block, sealers)
+            votes = check_votes(now, certificates[height], height, block, sealers)
         before = block
-    need(header, "there is no block")
+    need(header and now == ledger, "there is no block of this ledger")
+    shown: dict[str, Any] = {}
+    if foundings:
+        value, *place = proof["refounded"]
+        row = whole(bytes.fromhex(value))
+        check_row(header[10], "refounded", bytes.fromhex(value), *place)
+        need(row[0] == ledger and row[2] + 1 in foundings, "it was founded anew otherwise")
+        shown["refounded"] = {"ledger": row[1].hex(), "height": row[2], "signed": len(row[7]), "partners": row[8]}
     key = proof["key"]
     if "value" in proof:
         value = bytes.fromhex(proof["value"])
@@ -183,7 +198,7 @@ def check(proof: dict[str, Any]) -> dict[str, Any]:
         check_absence(header[10], key, proof["absence"])
         amount = 0
     need(key.startswith("acct/POINT/partner/"), "a row that is not of somebody's points")
-    return {
+    return shown | {
         "ledger": ledger.hex(),
         "partner": key.rpartition("/")[2],
         "points": amount,
@@ -192,6 +207,19 @@ def check(proof: dict[str, Any]) -> dict[str, Any]:
         "votes": votes,
         "sealers": len(sealers),
     }
+
+
+def check_refounding(founding: bytes, ledger: bytes, block: bytes, header: list[Any], sealers: int) -> None:
+    """Whether a ledger was founded anew on this block; that its signers were partners is for the ledger to say."""
+    row = whole(founding)
+    body = row[9]
+    need(body["line"][-1] == [ledger, header[2]] and body["block"] == block, "founded anew on another block")
+    need(body["state_root"] == header[10] and sealers == 1, "founded anew on another state")
+    payload = [pack_bin(ledger), pack_int(header[2]), pack_bin(block), pack_bin(header[10]), pack_bin(row[2])]
+    devices = [device for device, _ in body["signatures"]]
+    need(devices == sorted(set(devices)) and row[2] in devices, "not signed by the founder")
+    for device, signature in body["signatures"]:
+        verify(device, b"tallystick/1/sign/refound\0" + ledger + pack_array(payload), signature)
 
 
 def check_absence(state_root: bytes, key: str, rows: list[Any]) -> None:
@@ -208,6 +236,10 @@ def check_absence(state_root: bytes, key: str, rows: list[Any]) -> None:
         need((right or left)[2] == (0 if right else left[3] - 1), "something may lie beyond")
 
 
+def refounded_words(row: dict[str, Any]) -> str:
+    return f"re-founded from {row['ledger']} at {row['height']} by {row['signed']} of {row['partners']}"
+
+
 def main(argv: list[str]) -> int:
     if len(argv) != 2:
         sys.stderr.write("usage: proof_check.py FILE\n")
@@ -221,7 +253,8 @@ def main(argv: list[str]) -> int:
     sys.stdout.write(
         f"partner {shown['partner']}\nhas {shown['points']} points\nin ledger {shown['ledger']}\n"
         f"at block {shown['height']}, sealed by {shown['votes']} of {shown['sealers']}, {age:.1f} days ago\n"
-        "It does not show: what was sealed later, who the partner is, or that these sealers are honest.\n"
+        + (f"{refounded_words(shown['refounded'])}\n" if "refounded" in shown else "")
+        + "It does not show: what was sealed later, who the partner is, or that these sealers are honest.\n"
     )
     return 0
 

@@ -137,6 +137,8 @@ def _about_member(row: Row, now_ms: int) -> str:
         said.append(f"{row['vouches']} of {row['vouches_needed']} vouch; its words: {row['fingerprint'] or '?'}")
     if row["probation_until"] and row["probation_until"] > now_ms and row["status"] == "active":
         said.append(f"probation until {due(row['probation_until'], now_ms)}")
+    if row.get("awaited"):
+        said.append("not back since the ledger was founded anew")
     if row["away_until"]:
         said.append(f"away until {due(row['away_until'], now_ms)}")
     if row["suspended_until"]:

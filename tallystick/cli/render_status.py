@@ -33,9 +33,25 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
         lines.append(f"READ-ONLY: {clean(answer.get('read_only_reason') or 'nothing can be written')}")
     if answer.get("mute"):
         lines.append(f"MUTE, so it does not vote: {clean(answer.get('mute_reason') or '')}; `tally doctor` explains")
+    if answer.get("left"):
+        lines.append(f"LEFT: {clean(answer['left'])}, and so seals nothing more here")
+    if answer.get("refounded"):
+        lines.append(_refounded(answer["refounded"]))
     if answer.get("fork"):
         lines.append(f"FORKED at #{answer['fork']}: nothing more is sealed here; `tally fork` shows both branches")
     return "\n".join(filter(None, lines))
+
+
+def _refounded(row: Mapping[str, Any]) -> str:
+    """From where it goes on, and who is waited for."""
+    by = f"{row['signed']} of {row['partners']}"
+    words = f"founded anew from ledger {short(row['ledger'])} at #{row['height']} by {by}"
+    if row["awaited"]:
+        words += "; not back: " + ", ".join(clean(each["name"] or short(each["partner"])) for each in row["awaited"])
+    if not row["is_open"]:
+        least = row["partners"] // 2 + 1
+        words += f"\nonly joining, devices and sealers work before {least} partners are back; {row['joined']} are now"
+    return words
 
 
 def progress(row: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ from tallystick.cli.text import clean, due, listed, plural, short
 #: What has been done, by kind of entry. Kinds without a line are shown by their name.
 DONE: dict[str, str] = {
     "found": "the ledger is founded",
+    "refound": "the ledger is founded anew",
+    "rejoin": "you are back in the ledger, which was founded anew",
     "invite": "an invitation is written",
     "uninvite": "the invitation is taken back",
     "join": "your request to join is signed",

@@ -54,8 +54,8 @@ _L_LESS_1: Final = (L - 1).to_bytes(32, "little")
 class SignType(StrEnum):
     """What a signature is for; it is part of the signed bytes, so no signature serves two purposes.
 
-    The signing key signs entry, invite, recovery, bundle and refound; the node key signs ready, proposal, prevote, precommit
-    and status; both sign possession when they are enrolled.
+    The signing key signs entry, invite, recovery, bundle and refound; the node key signs ready, proposal, prevote,
+    precommit and status; both sign possession when they are enrolled.
     """
 
     ENTRY = "entry"

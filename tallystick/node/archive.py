@@ -21,6 +21,7 @@ from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol import codec
 from tallystick.protocol.act import Sealed
 from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_untrusted
+from tallystick.protocol.kinds.refound import Before
 from tallystick.protocol.ledger import Executed, Head, Ledger
 from tallystick.protocol.merkle import CompactRange
 from tallystick.protocol.records_deal import Deal
@@ -119,6 +120,7 @@ class ContactRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 _read_contact = msgspec.msgpack.Decoder(ContactRow).decode
+_read_line = msgspec.msgpack.Decoder(tuple[Before, ...]).decode
 _read_join = msgspec.msgpack.Decoder(JoinRow).decode
 _read_sealed = msgspec.msgpack.Decoder(SealedRow).decode
 _read_height = msgspec.msgpack.Decoder(HeightRow).decode
@@ -140,9 +142,11 @@ class Archive:
 
     # -- the beginning -------------------------------------------------------------------------------------------------
 
-    def begin(self, ledger_id: bytes, *, join: JoinRow | None = None) -> None:
-        """Write down whose ledger this is, and for one that is joined how to reach it."""
+    def begin(self, ledger_id: bytes, *, join: JoinRow | None = None, line: Sequence[Before] = ()) -> None:
+        """Write down whose ledger this is, and for one that is joined how to reach it; `line`: the ledgers before."""
         puts = [(layout.LEDGER_KEY, ledger_id), (layout.FORMAT_KEY, bytes([layout.FORMAT]))]
+        if line:
+            puts.append((layout.LINE_KEY, _encode(list(line))))
         if join is not None:
             puts.append((layout.JOIN_KEY, _encode(join)))
         self.store.write(puts, sync=True)
@@ -155,6 +159,15 @@ class Archive:
         if form != bytes([layout.FORMAT]):
             raise StoreError("this store was written by a newer program", reason=StoreReason.TOO_NEW)
         return ledger_id
+
+    def line(self) -> tuple[Before, ...]:
+        """The ledgers before this one, where it was founded anew."""
+        data = self.store.get(layout.LINE_KEY)
+        return () if data is None else _read_line(data)
+
+    def keep_line(self, line: Sequence[Before]) -> None:
+        """Write it down, as the founding entry says it."""
+        self.store.write([(layout.LINE_KEY, _encode(list(line)))], sync=True)
 
     def join_row(self) -> JoinRow | None:
         """How this ledger was joined; None for the founder."""
@@ -317,8 +330,9 @@ class Archive:
         seats, seats_next = (
             [(row.member, row.node_key) for row in rows] for rows in (executed.sealers, executed.sealers_next)
         )
-        if height == 1:
-            puts.append((layout.height_key(layout.SEATS, 1), _encode(seats)))
+        if seats != self.seats(height):
+            # A founding is sealed by the founder, whoever was to seal the next block of the ledger before.
+            puts.append((layout.height_key(layout.SEATS, height), _encode(seats)))
         if seats_next != seats:
             puts.append((layout.height_key(layout.SEATS, height + 1), _encode(seats_next)))
         puts += [(layout.CLOSED + deal_id, _encode(deal)) for deal_id, deal in executed.closed.items()]
@@ -478,7 +492,7 @@ class Archive:
         """
         data = self.store.get(layout.HEAD_KEY)
         if data is None:
-            ledger = Ledger(ledger_id, self)
+            ledger = Ledger(ledger_id, self, line=self.line())
         else:
             row = _read_head(data)
             state = State()
@@ -488,7 +502,7 @@ class Archive:
                 raise StoreError(f"the stored state cannot be read: {error}") from error
             log = CompactRange.from_value(msgspec.msgpack.decode(row.log))
             head = Head(row.height, row.block_id, row.time, row.state_root)
-            ledger = Ledger(ledger_id, self, head=head, state=state, log=log)
+            ledger = Ledger(ledger_id, self, head=head, state=state, log=log, line=self.line())
             if check_root and not ledger.check_root():
                 raise StoreError(f"the stored state is not the one that block {head.height} names: run `tally verify`")
         return ledger, self._load_pending(ledger)

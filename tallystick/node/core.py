@@ -21,6 +21,7 @@ from tallystick.node.effects import Effect, HangUp, Learn, Pause, Recheck, Resum
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.forking import ForkWatch
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
+from tallystick.node.lineage import learn_line, left_for
 from tallystick.node.messages import MessageError
 from tallystick.node.net_address import peer_id
 from tallystick.node.sealer import Sealer
@@ -111,6 +112,8 @@ class NodeCore:
         self.tickets: dict[bytes, OpenTicket] = {}
         """Device tickets that wait for their machine, by their public key. They hold a signing key: never stored."""
         self.watch = ForkWatch(self)
+        self.left = left_for(archive) or ""
+        """This node has signed for founding the ledger anew, in words; it seals nothing more here then."""
         if self.watch.fork is not None:
             self.alarm = self.watch.fork.words
         self._trusted = frozenset(trusted)
@@ -169,6 +172,13 @@ class NodeCore:
         out = list(self.out)
         self.out.clear()
         return out
+
+    @property
+    def silent(self) -> str:
+        """Why this node seals nothing on this ledger, whoever asks: an alarm, or it has signed for another one."""
+        if self.ledger.head.height < self.ledger.base:
+            return "the blocks of the ledger before are not all here yet"
+        return self.alarm or self.left
 
     # -- who may come in -----------------------------------------------------------------------------------------------
 
@@ -271,6 +281,7 @@ class NodeCore:
             case m.Hello():
                 self._on_hello(session, message)
             case m.Entries():
+                learn_line(self.archive, self.ledger, message.entries)
                 for_block = bool(session.blocks_asked)
                 batch, orphaned = self.intake.open(message.entries, session.peer, now, for_block=for_block)
                 if batch.entries:
@@ -316,6 +327,9 @@ class NodeCore:
         self._remember(session.peer, hello.addresses)
         if first:
             self._hand_over_loose(session)
+            if hello.height <= self.ledger.base and (founding := self.archive.wire(self.ledger.id)) is not None:
+                # Without it nobody can know to which ledger the first blocks belong.
+                self.sync.send(session.peer, m.Entries([founding]))
             self.sync.tell_peers(session.peer, self.is_member)
             if hello.height and hello.height <= self.ledger.head.height:
                 self._check_branch(session)

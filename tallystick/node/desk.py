@@ -263,7 +263,7 @@ class Desk:
         core = self._core
         assert draft.secret is not None
         ledger = core.ledger
-        founding = core.intake.find(ledger.id)
+        founding = core.intake.find(ledger.id_at(1))
         assert founding is not None
         from tallystick.protocol.charter import from_bytes
 

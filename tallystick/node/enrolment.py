@@ -63,7 +63,7 @@ class OpenTicket:
 
 def place_of(core: NodeCore, addresses: Sequence[str] | None = None) -> Place:
     """Where this ledger can be had: at these addresses, or only here."""
-    founding = core.intake.find(core.ledger.id)
+    founding = core.intake.find(core.ledger.id_at(1))
     if founding is None or not core.ledger.head.height:
         raise NodeError("the ledger is not here yet", reason="not-a-member", exit_code=ExitCode.REFUSED)
     return Place(

@@ -38,7 +38,8 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
     ledger, head = store.get(layout.LEDGER_KEY), store.get(layout.HEAD_KEY)
     if ledger is None or head is None:
         return None
-    if op == "status" and (store.is_restored or store.get(layout.SEALING + b"fork") is not None):
+    special = (layout.SEALING + b"fork", layout.SEALING + b"refounded", layout.STATE + b"refounded")
+    if op == "status" and (store.is_restored or any(store.get(key) is not None for key in special)):
         return None
     is_more = next(iter(store.iterate(prefix=layout.PENDING)), None) is not None or any(
         int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")
@@ -147,6 +148,8 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
         "read_only_reason": refusal,
         "mute_reason": None,
         "fork": None,
+        "left": None,
+        "refounded": None,
         "catching_up": None,
         "time": time,
         "charter_version": version,

@@ -189,7 +189,11 @@ class Home:
         Raises HomeError: NOT_FOUND, AMBIGUOUS with the ids to choose from.
         """
         wanted = (prefix or "").strip().lower()
-        found = [ledger for ledger in self.ledgers() if ledger.hex().startswith(wanted)]
+        here = self.ledgers()
+        found = [ledger for ledger in here if ledger.hex().startswith(wanted)]
+        if len(found) > 1 and not wanted:
+            # Whoever names none means the one that goes on.
+            found = [ledger for ledger in found if self._follower(ledger) not in here]
         if len(found) == 1:
             return found[0]
         if found:
@@ -204,6 +208,17 @@ class Home:
             reason=HomeReason.NOT_FOUND,
             hint="" if wanted else "`tally found CHARTER.toml` starts one, `tally join TICKET` joins one",
         )
+
+    def follow(self, ledger: bytes, follower: bytes) -> None:
+        """Write down that a ledger was founded anew as another, which is here. Raises HomeError."""
+        write_atomic(self.ledger_path(ledger) / "followed-by", follower.hex().encode() + b"\n")
+
+    def _follower(self, ledger: bytes) -> bytes | None:
+        """As what a ledger was founded anew, if it was."""
+        try:
+            return bytes.fromhex((self.ledger_path(ledger) / "followed-by").read_text(encoding="ascii").strip())
+        except (OSError, ValueError):
+            return None
 
     def ledger_path(self, ledger: bytes) -> Path:
         return self.path / "ledgers" / ledger.hex()

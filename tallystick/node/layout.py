@@ -49,6 +49,7 @@ HEAD_KEY: Final = META + b"head"
 LEDGER_KEY: Final = META + b"ledger"
 FORMAT_KEY: Final = META + b"format"
 JOIN_KEY: Final = META + b"join"
+LINE_KEY: Final = META + b"line"
 FORMAT: Final = 1
 
 

@@ -72,6 +72,10 @@ class LocalLedger:
         desk = Desk(core)
         if op == "seal":
             return self._seal(desk, now)
+        if op == "refound":
+            from tallystick.node.refounding import refound
+
+            return refound(self._home, core, args, key, now)
         if op in ("bundle_in", "bundle_out"):
             return self._bundle(op, args, key, now)
         if op == "evidence_add":

@@ -43,7 +43,7 @@ def prove_points(view: View, partner: str) -> dict[str, Any]:
     """The proof of a partner's points in the newest block. Raises UnresolvedError, ProofError, StoreError."""
     ledger, archive = view.ledger, view.archive
     height = ledger.head.height
-    founding = archive.entry(ledger.id)
+    founding = archive.entry(ledger.id_at(1))
     if not height or founding is None:
         raise ProofError("nothing is sealed yet")
     member = resolve_member(view, partner)
@@ -59,12 +59,23 @@ def prove_points(view: View, partner: str) -> dict[str, Any]:
         "key": key,
     }
     state = ledger.state
+    if ledger.line:
+        row = ledger.prove("refounded")
+        assert isinstance(row, Inclusion), "a ledger that was founded anew says so"
+        proof |= {"foundings": _foundings(view), "refounded": [_value(state, "refounded"), *_inclusion(row)]}
     shown = ledger.prove(key)
     if isinstance(shown, Inclusion):
         proof |= {"value": _value(state, key), "inclusion": _inclusion(shown)}
     else:
         proof["absence"] = _absence(state, shown)
     return proof
+
+
+def _foundings(view: View) -> list[str]:
+    """Headers of the entries with which the ledger was founded anew, oldest first."""
+    ids = [*(before.ledger for before in view.ledger.line[1:]), view.ledger.id]
+    entries = [view.archive.entry(each) for each in ids]
+    return [entry.header.hex() for entry in entries if entry is not None]
 
 
 def _chain(view: View) -> tuple[list[bytes], list[Any], list[Any]]:
@@ -74,16 +85,19 @@ def _chain(view: View) -> tuple[list[bytes], list[Any], list[Any]]:
     sealers: list[Any] = []
     certificates: list[Any] = []
     last = view.ledger.head.height
+    begins = {before.height + 1 for before in view.ledger.line}
     for height in range(1, last + 1):
         row = archive.block(height)
         if row is None:
             raise ProofError(f"block {height} is not here")
         header = read_header_untrusted(row.header)
         headers.append(row.header)
+        if height in begins:
+            sealers.append([height, [[who.hex(), key.hex()] for who, key in archive.seats(height)]])
         changes = header.sealers_next_hash != header.sealers_hash
-        if changes or height == last:
+        if changes or height == last or height in begins or height + 1 in begins:
             certificates.append([height, row.certificate.hex()])
-        if changes and height < last:
+        if changes and height < last and height + 1 not in begins:
             sealers.append([height + 1, [[who.hex(), key.hex()] for who, key in archive.seats(height + 1)]])
     return headers, sealers, certificates
 

@@ -214,7 +214,7 @@ def _height_row(view: View, height: int) -> HeightRow:
 
 def _earlier_charter(view: View, version: int) -> Charter:
     """A charter that was in force once, from the entry that brought it."""
-    founding = view.entry(view.ledger.id)
+    founding = view.entry(view.ledger.id_at(1))
     if version == 1 and founding is not None:
         return from_bytes(founding.body["charter"])
     if not 0 < version <= (view.sealed.charter_row.version if view.ledger.head.height else 1):

@@ -59,6 +59,7 @@ def _alike(view: View) -> dict[str, list[bytes]]:
 def _member_row(view: View, member_id: bytes, member: Member, alike: dict[str, list[bytes]]) -> dict[str, Any]:
     name = view.raw_name(member_id)
     others = [] if name is None else alike[skeleton(name)]
+    awaited = member_id in view.preview.awaited
     return {
         "partner": member_id.hex(),
         "name": view.name(member_id),
@@ -68,7 +69,8 @@ def _member_row(view: View, member_id: bytes, member: Member, alike: dict[str, l
         "roles": list(member.roles),
         "since": member.since,
         "probation_until": member.probation_until or None,
-        "away_until": member.away_until if is_away(member, view.moment) else None,
+        "away_until": member.away_until if is_away(member, view.moment) and not awaited else None,
+        "awaited": awaited,
         "suspended_until": member.suspended_until if is_suspended(member, view.moment) else None,
         "departed": member.departed or None,
         "inviter": None if member.inviter is None else member.inviter.hex(),

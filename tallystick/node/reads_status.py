@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.node import layout, status_words
 from tallystick.node.forking import read_fork
+from tallystick.node.lineage import left_for
 from tallystick.node.names import shown
 from tallystick.node.status_words import Missing
 from tallystick.protocol.quorum import quorum
+from tallystick.protocol.refounding import is_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +58,8 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
         "read_only_reason": read_only,
         "mute_reason": mute,
         "fork": None if forked is None else forked.height,
+        "left": left_for(view.archive),
+        "refounded": None if view.is_empty else _refounded_row(view),
         "time": head.time if head.height else None,
         "charter_version": view.sealed.charter_row.version if head.height else None,
         "due": is_due,
@@ -66,6 +70,24 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
         "addresses": [] if node is None else list(node.addresses),
         "waits": waits,
         "catching_up": None if node is None or node.catching_up is None else asdict(node.catching_up),
+    }
+
+
+def _refounded_row(view: View) -> dict[str, Any] | None:
+    """From where the ledger goes on, and who is not back; None where it was not founded anew."""
+    state = view.preview
+    row = state.refounded.get("")
+    if row is None:
+        return None
+    awaited = sorted(state.awaited)
+    return {
+        "ledger": row.ledger.hex(),
+        "height": row.height,
+        "signed": len(row.signed),
+        "partners": row.partners,
+        "joined": row.joined,
+        "is_open": not is_waiting(state),
+        "awaited": [{"partner": member.hex(), "name": view.name(member)} for member in awaited],
     }
 
 

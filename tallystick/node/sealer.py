@@ -123,7 +123,7 @@ class Sealer:
         archive = self._core.archive
         self._settle_restored()
         key = self._core.node_key
-        signs = key.public in self._sealers and not self.muted and not self._core.alarm
+        signs = key.public in self._sealers and not self.muted and not self._core.silent
         own = KeySigner(key, ledger.id) if signs else None
         machine = Height(
             ledger=ledger.id,
@@ -239,7 +239,7 @@ class Sealer:
 
     def _seals(self) -> bool:
         """Whether this node has a vote in this height, and may use it."""
-        return not self.muted and not self._core.alarm and self._core.node_key.public in self._sealers
+        return not self.muted and not self._core.silent and self._core.node_key.public in self._sealers
 
     def hurry(self, now: int) -> None:
         """Do not wait for the interval: `tally seal`. It also confirms the date, for whoever seals alone."""

@@ -21,7 +21,15 @@ import trio
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import self_test
-from tallystick.node import api, knock, service_bundle, service_care, service_evidence, service_keys
+from tallystick.node import (
+    api,
+    knock,
+    service_bundle,
+    service_care,
+    service_evidence,
+    service_keys,
+    service_refounding,
+)
 from tallystick.node.archive import Archive
 from tallystick.node.aside import LONG, Aside
 from tallystick.node.collector import collecting_rarely
@@ -474,6 +482,7 @@ _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]
     "seal": Node._op_seal,
     "sync": Node._op_sync,
     "stop": Node._op_stop,
+    "refound": service_refounding.found_anew,
     "bundle_out": service_bundle.write,
     "doctor": service_care.doctor,
     "verify": service_care.verify,

@@ -26,6 +26,12 @@ class SealArgs(ReadArgs, frozen=True, kw_only=True):
     """With `unmute`: also where nobody can be reached, if this device seals alone."""
 
 
+class RefoundArgs(ReadArgs, frozen=True, kw_only=True):
+    document: Annotated[str, msgspec.Meta(max_length=512 * 1024)] | None = None
+    """What partners pass around to found this ledger anew; absent: propose it."""
+    dry_run: bool = False
+
+
 class DeviceTicketArgs(ReadArgs, frozen=True, kw_only=True):
     scope: Literal["all", "work"] = "all"
     label: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
@@ -83,6 +89,7 @@ OWN_ARGS: Final[Mapping[str, type[ReadArgs]]] = {
     "evidence_get": EvidenceGetArgs,
     "lock": ReadArgs,
     "member_ticket": MemberTicketArgs,
+    "refound": RefoundArgs,
     "seal": SealArgs,
     "stop": ReadArgs,
     "sync": SyncArgs,

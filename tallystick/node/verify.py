@@ -35,6 +35,7 @@ from tallystick.protocol.structure import Waiting
 
 if TYPE_CHECKING:
     from tallystick.node.store import Store
+    from tallystick.protocol.kinds.refound import Before
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(BlockRow).decode
@@ -76,7 +77,7 @@ class _Verification:
         self.problems = Problems()
         self.signatures = Signatures(self.problems)
         self.made = _Made(lambda entry_id: self._entry(entry_id, None))
-        self.ledger = Ledger(self._ledger_id(), self.made)
+        self.ledger = Ledger(self._ledger_id(), self.made, line=self._line())
         self.sealed: dict[bytes, int] = {}
         """Entry -> height of the block that lists it."""
         self.pending: set[bytes] = set()
@@ -126,8 +127,10 @@ class _Verification:
         form = self._get(layout.FORMAT_KEY, "the format of the store")
         if form is not None and form != bytes([layout.FORMAT]):
             self.problems.add("the format of the store", f"it is {form.hex()}, and not {layout.FORMAT:02x}")
+        line = self._line()
+        first = line[-1].height + 1 if line else 1
         try:
-            data = self.store.get(layout.height_key(layout.BLOCK, 1))
+            data = self.store.get(layout.height_key(layout.BLOCK, first))
             ids = [] if data is None else _decode(data).entry_ids
         except (StoreError, msgspec.MsgspecError):
             ids = []
@@ -136,6 +139,14 @@ class _Verification:
         if said is not None and said != ids[0]:
             self.problems.add("the ledger's id", f"it is {said.hex()}, and the founding entry is {ids[0].hex()}")
         return ids[0]
+
+    def _line(self) -> tuple[Before, ...]:
+        """The ledgers before, as the store says; the founding entry has to say the same."""
+        try:
+            return Archive(self.store).line()
+        except (StoreError, msgspec.MsgspecError) as error:
+            self.problems.add("the ledgers before this one", str(error))
+            return ()
 
     def _height_last(self) -> int:
         """The height of the newest block there is a trace of."""

@@ -77,6 +77,7 @@ _META: Final = {
     layout.LEDGER_KEY: "the ledger's id",
     layout.FORMAT_KEY: "the format of the store",
     layout.JOIN_KEY: "the ticket of this ledger",
+    layout.LINE_KEY: "the ledgers before this one",
 }
 
 

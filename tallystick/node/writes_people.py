@@ -20,6 +20,7 @@ from tallystick.protocol.kinds.away import Away, Back
 from tallystick.protocol.kinds.erase import Erase
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.propose import FIELDS, Propose
+from tallystick.protocol.kinds.refound import Rejoin
 from tallystick.protocol.kinds.refuse import Refuse
 from tallystick.protocol.kinds.uninvite import Uninvite
 from tallystick.protocol.kinds.vote import Vote
@@ -152,7 +153,13 @@ def _last_good(view: View, device: str, entry: str | None) -> dict[str, Any]:
     return {"device": meant, "entry": entry_id, "seq": good.seq}
 
 
+def rejoin(view: View, args: NoArgs) -> Draft:
+    """`rejoin{}`: join this ledger, which was founded anew, with everything that one has in it."""
+    return Draft(Rejoin(founding=view.ledger.id), words_of(note=args.note))
+
+
 PEOPLE: Final[Mapping[str, Write]] = {
+    "rejoin": (NoArgs, rejoin),
     "away": (AwayArgs, away),
     "back": (NoArgs, back),
     "leave": (NoArgs, leave),

@@ -6,13 +6,19 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.cli import proof_check
+from tallystick.crypto.keys import SecretKey
+from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.node.reads import READS
+from tallystick.protocol import codec
+from tallystick.protocol.ballot import precommit_payload
+from tallystick.protocol.block import read_header_untrusted, sealers_hash
 from tests.sim.cluster import Cluster
 from tests.sim.scenario import CHARTER
 
@@ -94,6 +100,27 @@ def test_a_changed_part_is_refused(ledger: dict[str, Any], part: str) -> None:
     proof = copy.deepcopy(ledger["bo"])
     proof[part] = _digits(proof[part])
     with pytest.raises((proof_check.BadProof, ValueError, KeyError, IndexError)):
+        proof_check.check(proof)
+
+
+def test_nobody_seals_who_was_not_named_before(ledger: dict[str, Any]) -> None:
+    """A block after the last one, in which a stranger names itself the only sealer and votes for it: not believed."""
+    proof = copy.deepcopy(ledger["bo"])
+    height = len(proof["headers"])
+    stranger = SecretKey.from_seed(b"s" * 32)
+    ledger_id = bytes.fromhex(proof["ledger"])
+    last = read_header_untrusted(bytes.fromhex(proof["headers"][-1]))
+    seat = (b"m" * 32, stranger.public)
+    named = sealers_hash([seat])
+    header = replace(
+        last, height=height + 1, prev_id=last.id(), time=last.time + 1, sealers_hash=named, sealers_next_hash=named
+    )
+    payload = precommit_payload(ledger_id, height + 1, 0, header.id())
+    vote = stranger.sign(signed_bytes(SignType.PRECOMMIT, ledger_id, payload))
+    proof["headers"].append(header.encode().hex())
+    proof["sealers"].append([height + 1, [[seat[0].hex(), seat[1].hex()]]])
+    proof["certificates"].append([height + 1, codec.encode([height + 1, 0, header.id(), [[0, vote]]]).hex()])
+    with pytest.raises(proof_check.BadProof, match="not theirs to seal"):
         proof_check.check(proof)
 
 

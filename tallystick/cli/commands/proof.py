@@ -40,10 +40,11 @@ def _check(options: Options, file: str) -> int:
     if options.json:
         output.result_json(shown)
         return 0
+    anew = f"\n{proof_check.refounded_words(shown['refounded'])}" if "refounded" in shown else ""
     seals = f"sealed by {shown['votes']} of {shown['sealers']}"
     output.result(
         f"partner {shown['partner']} has {shown['points']} points in ledger {shown['ledger'][:8]}\n"
-        f"at block #{shown['height']} of {stamp(shown['time'])}, {seals}\n"
+        f"at block #{shown['height']} of {stamp(shown['time'])}, {seals}{anew}\n"
         "it does not show what was sealed later, who the partner is, or that these sealers are honest"
     )
     return 0
