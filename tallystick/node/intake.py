@@ -155,18 +155,26 @@ class Intake:
                 continue
             if not asked and self._is_flood(entry) and not (for_block and self._lend(peer)):
                 continue
+            # It came again with what it waited for.
+            self._drop(entry.id)
             flying[entry.id] = height
             entries.append(entry)
         batch = self._batch(peer, entries)
         batch.for_block = for_block
         return batch, orphaned
 
-    def need(self, entry_ids: Iterable[bytes], frontiers: Iterable[bytes]) -> None:
-        """A block that is being sealed needs these entries, and may need all that lies below these frontiers."""
+    def need(self, entry_ids: Iterable[bytes], frontiers: Iterable[bytes]) -> dict[bytes, bytes]:
+        """A block that is being sealed needs these entries, and may need all that lies below these frontiers.
+
+        Returns whose the entries are that the frontiers name.
+        """
         self.needed.update(entry_ids)
+        devices = {}
         for frontier in frontiers:
             for device, branches in read_frontier_untrusted(frontier):
                 self._named[device] = max(self._named.get(device, -1), branches[-1][0])
+                devices.update((entry_id, device) for _, entry_id in branches)
+        return devices
 
     def need_nothing(self) -> None:
         """The block is sealed."""
@@ -321,12 +329,18 @@ class Intake:
         return True
 
     def _release(self, parent: bytes) -> list[Orphan]:
-        out = []
-        for child in self._children.pop(parent, ()):
-            orphan = self._orphans.get(child)
-            if orphan is not None and not self._ledger.pool.missing(orphan.entry.parents):
-                self._drop(child)
-                out.append(orphan)
+        """Whoever waited for this entry, and for those in turn: one batch, and not one for each link of a chain."""
+        out: list[Orphan] = []
+        coming: set[bytes] = set()
+        come = [parent]
+        while come:
+            for child in self._children.pop(come.pop(), ()):
+                orphan = self._orphans.get(child)
+                if orphan is not None and coming.issuperset(self._ledger.pool.missing(orphan.entry.parents)):
+                    self._drop(child)
+                    out.append(orphan)
+                    coming.add(child)
+                    come.append(child)
         return out
 
     def _drop(self, entry_id: bytes) -> Orphan | None:

@@ -100,10 +100,10 @@ class LocalLedger:
                 answer |= desk.status_of(entry, None if deal is None else bytes.fromhex(deal))
         return answer
 
-    def settle(self, now: int, *, at_once: bool = False) -> None:
-        """Let a sole sealer seal what waits."""
+    def settle(self, now: int, *, at_once: bool = False, met: bool = False) -> None:
+        """Let a sole sealer seal what waits; one of several says what it has to say, if a bundle has been read."""
         core = self.core()
-        core.sealer.alone(now, at_once=at_once)
+        core.sealer.alone(now, at_once=at_once, met=met)
 
     def _bundle(self, op: str, args: Mapping[str, Any], key: SecretKey | None, now: int) -> Any:
         from tallystick.node.bundle import contents_of, read_bundle
@@ -114,7 +114,7 @@ class LocalLedger:
             return write_bundle_file(contents_of(core), args, now, key)
         with open_bundle(args) as file, two_core_judge() as judge:
             taken = read_bundle(core, file, now=now, judge=judge)
-        self.settle(now)
+        self.settle(now, met=True)
         return taken.to_json() | {"height": core.ledger.head.height}
 
     @staticmethod

@@ -523,10 +523,10 @@ class Sealer:
 
     def _want(self, entry_ids: Sequence[bytes], readys: Sequence[Ready], now: int) -> None:
         """Ask the peers for entries that a block needs: what these READYs name, and what lies below."""
-        self._core.intake.need(entry_ids, (ready.frontier for ready in readys))
+        devices = self._core.intake.need(entry_ids, (ready.frontier for ready in readys))
         for session in self._core.sync.sessions.values():
             if session.greeted:
-                self._core.sync.want(session, entry_ids, now)
+                self._core.sync.want(session, entry_ids, devices, now)
 
     def _ask(self, now: int) -> None:
         for session in self._core.sync.sessions.values():
@@ -535,12 +535,18 @@ class Sealer:
 
     # -- alone ---------------------------------------------------------------------------------------------------------
 
-    def alone(self, now: int, *, at_once: bool = False) -> None:
-        """Without a network: seal all that waits, if this device's vote alone is a quorum."""
+    def alone(self, now: int, *, at_once: bool = False, met: bool = False) -> None:
+        """Without a network: seal all that waits, if this device's vote alone is a quorum; else sign what is due.
+
+        `at_once`: the person asks for a block. `met`: somebody's bundle has been read.
+        """
         self._core.now = now
         if self._sealers and self._sealers != (self._core.node_key.public,):
             if at_once:
                 self.hurry(now)
+            if at_once or met:
+                # A command ends long before anybody could be waited for, and whoever carries a stick has nobody else.
+                self._met = True
                 self.poke(now)
             return
         for _ in range(_STEPS_ALONE_MAX):

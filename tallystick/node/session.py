@@ -37,6 +37,8 @@ class Session:
     """Pending entries it has, as far as we know."""
     wanted: dict[bytes, int] = field(default_factory=dict)
     """Heads asked for -> when."""
+    needed: dict[bytes, int] = field(default_factory=dict)
+    """What the block that is being sealed needs of it -> when it was asked for that."""
     hello_sent: int = -(2**62)
     """When our HELLO was last sent to it."""
     heads_sent: int = -(2**62)

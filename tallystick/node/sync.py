@@ -8,7 +8,7 @@ Source: docs/spec/sync.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.hashing import tagged_hash
@@ -165,19 +165,22 @@ class Sync:
         for part in in_parts(messages):
             self.send(peer, m.Sealing(part))
 
-    def want(self, session: Session, entry_ids: Iterable[bytes], now: int) -> None:
-        """Ask for pending entries by id, and what lies below them."""
-        fresh = [
-            entry_id
-            for entry_id in entry_ids
-            if entry_id not in self._ledger.pool.entries and session.wanted.get(entry_id, -ANSWER_MS) + ANSWER_MS <= now
-        ]
-        for entry_id in fresh:
-            session.wanted[entry_id] = now
-        for start in range(0, len(fresh), _HEADS_PER_PART):
-            part = fresh[start : start + _HEADS_PER_PART]
-            # Whose they are is not known yet: the device is left open, and so is where its chain begins.
-            self.send(session.peer, m.Want([(bytes(32), 0, entry_id) for entry_id in part]))
+    def want(self, session: Session, entry_ids: Iterable[bytes], devices: Mapping[bytes, bytes], now: int) -> None:
+        """Ask for pending entries by id, and what lies below them; `devices` tells whose they are, where that is known.
+
+        Then the whole chain is asked for from where ours ends: what we refused once, the other side thinks we have.
+        """
+        chains: list[tuple[bytes, int, bytes]] = []
+        for entry_id in entry_ids:
+            asked = session.needed.get(entry_id)
+            if entry_id in self._ledger.pool.entries or (asked is not None and asked + ANSWER_MS > now):
+                continue
+            session.needed[entry_id] = now
+            device = devices.get(entry_id)
+            floor = 0 if device is None else self._floor(device, again=asked is not None)
+            chains.append((device or bytes(32), floor, entry_id))
+        for start in range(0, len(chains), _HEADS_PER_PART):
+            self.send(session.peer, m.Want(chains[start : start + _HEADS_PER_PART]))
 
     def ask_sealing(self, session: Session, now: int) -> None:
         """Ask for everything of the height that is being sealed."""
@@ -342,6 +345,7 @@ class Sync:
             known -= ids
         for session in self.sessions.values():
             session.known -= ids
+            session.needed.clear()
             for entry_id in [entry_id for entry_id in session.wanted if entry_id in ids]:
                 del session.wanted[entry_id]
 

@@ -12,7 +12,7 @@ from tallystick.node import messages as m
 from tallystick.node.core import INBOX_MAX
 from tallystick.node.effects import HangUp
 from tallystick.node.intake import ORPHANS_MAX, PENDING_PER_DEVICE_MAX
-from tallystick.node.sync import WANTED_MAX, entry_wire
+from tallystick.node.sync import ANSWER_MS, WANTED_MAX, entry_wire
 from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
 from tallystick.protocol import codec
 from tallystick.protocol.ballot import make_precommit
@@ -272,3 +272,26 @@ def test_names_of_entries_that_never_come_are_bounded(recorded: tuple[Cluster, l
             break
     assert bo.key not in ana.live.sync.sessions
     assert len(session.wanted) == WANTED_MAX
+
+
+def test_a_flood_that_only_one_sealer_has_is_sealed_all_the_same(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Cy pushes more on Ana than Bo takes of anybody: what Ana's READY names lets it in there, and sealing goes on."""
+    cluster, _ = recorded
+    ana, bo, cy = cluster.machines["ana"], cluster.machines["bo"], cluster.join("cy", "ana")
+    cluster.connect_all()
+    cluster.run_until(cluster.is_settled, 60_000, "joined")
+    cluster.do("ana", "admit", {"partner": cy.acknowledged[0].hex()})
+    cluster.run_until(cluster.is_settled, 60_000, "admitted")
+    device = cy.secret.public
+    entries = _chain(cluster, "cy", PENDING_PER_DEVICE_MAX + 300)
+    ahead = m.Hello(1, cluster.ledger_id, 2**50, bytes(32), bytes(32), cluster.now, [])
+    cluster.perform(ana, ana.live.handle(Frame(peer=cy.key, data=m.encode_message(ahead)), cluster.clock(ana)))
+    for start in range(0, len(entries), 64):
+        frame = m.encode_message(m.Entries([entry_wire(entry) for entry in entries[start : start + 64]]))
+        cluster.perform(ana, ana.live.handle(Frame(peer=cy.key, data=frame), cluster.clock(ana)))
+    cluster.disconnect("ana", "cy")
+    cluster.disconnect("bo", "cy")
+    # Less than the time after which something is asked for again.
+    cluster.run_until(
+        lambda: bo.live.ledger.state.devices[device].head_seq == entries[-1].seq, ANSWER_MS - 1000, "all is sealed"
+    )
