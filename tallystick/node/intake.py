@@ -169,7 +169,7 @@ class Intake:
         Returns whose the entries are that the frontiers name.
         """
         self.needed.update(entry_ids)
-        devices = {}
+        devices: dict[bytes, bytes] = {}
         for frontier in frontiers:
             for device, branches in read_frontier_untrusted(frontier):
                 self._named[device] = max(self._named.get(device, -1), branches[-1][0])
