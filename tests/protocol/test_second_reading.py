@@ -1,4 +1,5 @@
-"""Rehearsals whose results a second program computed, written anew from the words of the charter's rules alone.
+"""Rehearsals whose results a second program computed, written anew from the words of the
+charter's rules, by somebody who had read the code before: what both misread goes unseen.
 
 `tests/vectors/second-reading.json` has forty made-up histories under forty made-up charters, chosen so that together
 they hold most of what can happen: 2 500 entries of every command, most reasons to be void, deals in every status,
