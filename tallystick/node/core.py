@@ -412,7 +412,9 @@ class NodeCore:
         Then what the guard remembers is only coming back. Our join is known, though it has no place here yet.
         """
         known = self._handed_in
-        own = [row.entry for row in added if row.entry.device == self.device and row.entry.id not in known]
+        # What it wrote in a ledger before this one is fetched like that of everybody.
+        mine = (row.entry for row in added if row.entry.device == self.device and row.entry.ledger == self.ledger.id)
+        own = [entry for entry in mine if entry.id not in known]
         store = self.archive.store
         if not own or (
             store.is_restored

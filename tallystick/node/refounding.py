@@ -9,10 +9,12 @@ Source: docs/spec/finality.md#the-document
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from tallystick.crypto.keys import SecretKey
 from tallystick.node import layout
 from tallystick.node.archive import Archive, JoinRow
 from tallystick.node.desk import Desk
@@ -29,7 +31,6 @@ from tallystick.protocol.refounding import partners_at, signatures_needed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tallystick.crypto.keys import SecretKey
     from tallystick.node.core import NodeCore
     from tallystick.node.home import Home
     from tallystick.node.store import Store
@@ -95,7 +96,7 @@ def _check_block(core: NodeCore, document: Document) -> None:
         raise RefoundingError(
             "other-branch",
             f"it is about another block {before.height} than the one that is here, on a branch that others chose",
-            hint="others sign for it; join when it is founded: your points are then those of that branch",
+            hint="with a bundle of it: `tally re-found FILE --bundle BUNDLE`; what only this branch has would be lost",
         )
     if head.height > before.height:
         raise RefoundingError(
@@ -136,15 +137,17 @@ def _partners(core: NodeCore) -> int:
 # -- doing it ----------------------------------------------------------------------------------------------------------
 
 
-def refound(home: Home, core: NodeCore, args: Mapping[str, Any], key: SecretKey | None, now: int) -> dict[str, Any]:
+def refound(home: Home, node: NodeCore, args: Mapping[str, Any], key: SecretKey | None, now: int) -> dict[str, Any]:
     """Do what comes next with a document, or (`dry_run`) say what that would be.
 
-    Raises RefoundingError, KeyLockedError, HomeError, StoreError.
+    Raises RefoundingError, KeyLockedError, BundleError, HomeError, StoreError.
     """
     text = args.get("document")
     document = None if text is None else read_document_untrusted(text)
+    node.now = now
+    # What is signed for is what was looked at: the ledger here, or that of a bundle, computed anew.
+    core = node if args.get("bundle") is None else _unpacked(node, args, now)
     step = next_step(core, home, document)
-    core.now = now
     if document is None:
         document = _proposal(core)
     if args.get("dry_run"):
@@ -157,17 +160,39 @@ def refound(home: Home, core: NodeCore, args: Mapping[str, Any], key: SecretKey 
         raise KeyLockedError("this is not the key of this device", reason="wrong-key")
     if step in ("propose", "sign"):
         # First the promise, then the signature: what is killed in between has promised too much, never too little.
-        leave(core, document.before.height)
+        leave(node, document.before.height)
         document = document.with_signature(Signed(key.public, key.sign(document.message)))
     enough = len(_signed_by(core, document)) >= signatures_needed(_partners(core)) if step != "join" else False
     if step == "found" or (step == "propose" and enough):
         step = "found"
-        document = msgspec.structs.replace(_counted(core, document), addresses=tuple(core.sync.addresses)[:8])
+        document = msgspec.structs.replace(_counted(core, document), addresses=tuple(node.sync.addresses)[:8])
         document = msgspec.structs.replace(document, founding=_founding(core, document, key, now))
     answer = _answer(core, step, document)
     if document.founding is not None:
+        leave(node, document.before.height)
         answer["joined"] = _make(home, core, document, document.founding, key, now)
     return answer
+
+
+def _unpacked(node: NodeCore, args: Mapping[str, Any], now: int) -> NodeCore:
+    """The ledger of a bundle in memory: another branch than the one here, each block judged from the founding on."""
+    from tallystick.node.bundle import read_bundle
+    from tallystick.node.bundle_file import open_bundle, two_core_judge
+    from tallystick.node.core import NodeCore
+    from tallystick.node.store_memory import MemoryStore
+
+    archive = Archive(MemoryStore())
+    archive.begin(node.ledger.id, line=node.ledger.line)
+    ledger, _ = archive.load(node.ledger.id)
+    # A key that seals nothing anywhere: nothing is signed while looking.
+    stranger = SecretKey.from_seed(secrets.token_bytes(32))
+    core = NodeCore(archive=archive, ledger=ledger, node_key=stranger, device=node.device, now=now)
+    with (
+        open_bundle({"path": args["bundle"], "passphrase": args.get("passphrase")}) as file,
+        two_core_judge() as judge,
+    ):
+        read_bundle(core, file, now=now, judge=judge)
+    return core
 
 
 def _proposal(core: NodeCore) -> Document:
@@ -220,7 +245,6 @@ def _make(home: Home, core: NodeCore, document: Document, founding: Entry, key: 
         document.block,
         document.state_root,
     )
-    leave(core, document.before.height)
     store = home.create_store(founding.id, unfinished=True)
     try:
         archive = Archive(store)

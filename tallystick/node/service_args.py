@@ -29,6 +29,9 @@ class SealArgs(ReadArgs, frozen=True, kw_only=True):
 class RefoundArgs(ReadArgs, frozen=True, kw_only=True):
     document: Annotated[str, msgspec.Meta(max_length=512 * 1024)] | None = None
     """What partners pass around to found this ledger anew; absent: propose it."""
+    bundle: FilePath | None = None
+    """Look at the ledger of this bundle and not at the one here: for whoever has another branch."""
+    passphrase: Passphrase | None = None
     dry_run: bool = False
 
 

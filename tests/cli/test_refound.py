@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,41 @@ def test_whoever_knows_more_or_less_does_not_sign(circle: Circle) -> None:
     behind = circle.folder / "behind.json"
     circle("bo", "re-found", behind)
     assert circle.refused("ana", "re-found", behind) == (1, "not-last")
+
+
+def test_after_a_fork_those_on_both_branches_choose_one(circle: Circle) -> None:
+    """A copy of the founder's computer seals another block: bo has one branch, cy the other. Both go on with cy's."""
+    circle.start(CHARTER, "ana", "bo", "cy")
+    shutil.copytree(circle.folder / "ana", circle.folder / "copy")
+    circle("copy", "unlock", "--passphrase-file", circle.folder / "passphrase")
+    circle("copy", "offer", "--open", "only on the branch of bo", "7")
+    circle("ana", "offer", "--open", "on the branch of cy", "5")
+    circle.pass_on("copy", "bo")
+    circle.pass_on("ana", "cy")
+    circle.pass_on("cy", "bo")
+    assert circle.value("bo", "fork")["forked"]
+    assert circle.value("bo", "status")["fork"]
+
+    circle("cy", "re-found", circle.file)
+    assert circle.refused("bo", "re-found", circle.file) == (1, "other-branch")
+    stick = circle.folder / "cy.tally"
+    circle("cy", "bundle", "out", stick, "--full")
+    assert circle.value("bo", "re-found", circle.file, "--bundle", stick)["step"] == "sign"
+    founded = circle.value("cy", "re-found", circle.file)
+    assert founded["step"] == "found"
+
+    joined = circle.value("bo", "re-found", circle.file, "--bundle", stick)
+    assert (joined["step"], joined["joined"]) == ("join", True)
+    circle.pass_on("bo", "cy")
+    circle.pass_on("cy", "bo")
+    assert circle.value("bo", "status")["block"] == circle.value("cy", "status")["block"]
+    assert circle.value("bo", "verify")["ok"]
+    # A node of the wrong branch that has no bundle begins with nothing: it fetches, and joins then.
+    waiting = circle.value("copy", "re-found", circle.file)
+    assert (waiting["step"], waiting["joined"]) == ("join", False)
+    circle.pass_on("cy", "copy")
+    status = circle.value("copy", "status")
+    assert (status["ledger"], status["block"]) == (founded["new_ledger"], circle.value("cy", "status")["block"])
+    circle("copy", "re-found")
+    circle.pass_on("copy", "cy")
+    assert circle.value("cy", "status")["refounded"]["awaited"] == []

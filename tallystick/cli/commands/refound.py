@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
 from tallystick.cli.client import Client, now_ms
-from tallystick.cli.command import argument, command
-from tallystick.cli.errors import CommandError
+from tallystick.cli.command import argument, command, option
+from tallystick.cli.errors import CommandError, UsageError
 from tallystick.cli.files import read_text
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural, short, stamp
@@ -29,14 +29,21 @@ _QUESTIONS: Final = {
 }
 
 
-def _refound(options: Options, file: str | None) -> int:
+def _refound(options: Options, file: str | None, bundle: str | None, passphrase_file: str | None) -> int:
     home = open_home(options)
     client = Client(home, options)
     if file is None:
+        if bundle is not None:
+            raise UsageError("--bundle goes with a FILE")
         return _rejoin(client, options)
     path = Path(file).expanduser()
     text = read_text(path, bytes_max=_BYTES_MAX) if path.exists() else None
-    args = {} if text is None else {"document": text}
+    args: dict[str, Any] = {} if text is None else {"document": text}
+    if bundle is not None:
+        from tallystick.cli.commands.bundle import bundle_args
+
+        source = bundle_args(options, bundle, passphrase_file)
+        args |= {"bundle": source.pop("path")} | source
     trial = client.unsigned("refound", {**args, "dry_run": True})
     if options.dry_run or trial["step"] == "wait":
         _show(trial, options, path, dry=options.dry_run)
@@ -143,4 +150,6 @@ re_found: Final = command(
     "re-found",
     "Found a lost or forked ledger anew: take the next step with FILE, which goes round.",
     argument("FILE", needed=False),
+    option("--bundle", metavar="FILE", about="Look at the ledger in this bundle: for whoever has the other branch."),
+    option("--passphrase-file", metavar="FILE", about="The bundle's passphrase is its first line."),
 )(_refound)
