@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.evidence import Convict
 from tallystick.protocol.kinds.sealer import SealerOn
 from tallystick.protocol.kinds.table import read_body
+from tallystick.protocol.quorum import quorum
 from tallystick.protocol.sealers import active_sealers
 from tallystick.protocol.signed import KeySigner
-from tests.support.builders import World
+from tests.support.builders import World, key
 from tests.support.market import MARKET
 from tests.support.refounding import refound, rejoin
 from tests.support.sealing import HEIGHT, LEDGER, Bench, is_signed
@@ -244,3 +246,32 @@ def test_forged_evidence_does_not_hold() -> None:
     body = Convict(evidence=evidence.encode())
     proofs = body.proofs(world.unsent("cy", body, world.now + 1), lambda _: None)
     assert sorted(is_valid(*proof) for proof in proofs) == [False, True]
+
+
+def test_every_fork_names_as_many_as_it_takes() -> None:
+    """Random quorums for two blocks of one height, in one round or in several: at least 2Q - n are named, none falsely.
+
+    The other block may be carried through more rounds: whoever votes for it with a later reason has forgotten nothing.
+    """
+    chance = random.Random(20)
+    keys = [KeySigner(key(f"sealer-{number}", "node"), B) for number in range(10)]
+    for _ in range(150):
+        count = chance.randint(4, 10)
+        need = quorum(count)
+        sealers = keys[:count]
+        base, more = chance.randint(0, 2), chance.randint(0, 3)
+        first = chance.sample(sealers, need)
+        votes: list[Any] = [make_precommit(each, ledger=B, height=9, round_=base, block_id=A) for each in first]
+        reason, turned = -1, []
+        for round_ in range(base + 1, base + 1 + more):
+            voters = chance.sample(sealers, need)
+            turned = turned or voters
+            votes += [make_prevote(each, ledger=B, height=9, round_=round_, block_id=B, jr=reason) for each in voters]
+            reason = round_
+        last = chance.sample(sealers, need)
+        votes += [make_precommit(each, ledger=B, height=9, round_=base + more, block_id=B) for each in last]
+        chance.shuffle(votes)
+        named = {proof.accused for proof in find_evidence(votes)}
+        guilty = {each.public for each in first} & {each.public for each in (turned or last)}
+        assert named == guilty
+        assert len(named) >= 2 * need - count
