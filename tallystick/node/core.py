@@ -287,6 +287,8 @@ class NodeCore:
                 if batch.entries:
                     self._verify(batch, session)
                 if orphaned and not session.blocks_asked:
+                    # By name: where a device has branched, numbers do not find what is missing.
+                    self.sync.want(session, self.intake.lacks(session.peer), {}, now)
                     self.sync.send_heads(session, now, reply=True)
             case m.Bye():
                 why = f"the other side: {message.code}"

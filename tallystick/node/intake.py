@@ -243,6 +243,15 @@ class Intake:
         pending = self._ledger.pool.entries.get(entry_id)
         return self._archive.entry(entry_id) if pending is None else pending.entry
 
+    def lacks(self, peer: PeerKey) -> list[bytes]:
+        """What a peer's entries wait for that does not wait itself: to be asked for by name."""
+        orphans = self._orphans
+        return [
+            parent
+            for parent, children in self._children.items()
+            if parent not in orphans and any(child in orphans and orphans[child].peer == peer for child in children)
+        ]
+
     def block_came(self, height: int) -> list[Orphan]:
         """Entries that waited for this block."""
         self._lent.clear()

@@ -171,9 +171,10 @@ class Sealer:
 
     @property
     def lost_height(self) -> int:
-        """The last block in whose sealing this node took part, where it and others before it are not here; else 0."""
-        voted = self._core.archive.store.guard.state.vote[0]
-        return voted if voted > self._core.ledger.head.height + 1 else 0
+        """The last block that this node has helped to seal, where it is not here; of the next it is sure if alone."""
+        voted, _, step = self._core.archive.store.guard.state.vote
+        is_sure = step == STEP_PRECOMMIT and self._sealers == (self._core.node_key.public,)
+        return voted if voted > self._core.ledger.head.height + (0 if is_sure else 1) else 0
 
     def unmute(self, now: int) -> None:
         """The person has settled that this is the only copy of the node: sign again, above all that it has signed.

@@ -354,7 +354,7 @@ class Sync:
     def _ask(self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int) -> None:
         ledger = self._ledger
         chains: list[tuple[bytes, int, bytes]] = []
-        for device, _, entry_id in heads:
+        for device, seq, entry_id in heads:
             if entry_id in ledger.pool.entries:
                 session.known.add(entry_id)
                 continue
@@ -368,7 +368,7 @@ class Sync:
                 self.close(session.peer)
                 return
             session.wanted[entry_id] = now
-            chains.append((device, self._floor(device, again=asked is not None), entry_id))
+            chains.append((device, self._floor(device, seq, again=asked is not None), entry_id))
         for start in range(0, len(chains), _HEADS_PER_PART):
             self.send(session.peer, m.Want(chains[start : start + _HEADS_PER_PART]))
 
@@ -382,14 +382,16 @@ class Sync:
         }
         return len(session.wanted) < WANTED_MAX
 
-    def _floor(self, device: bytes, *, again: bool) -> int:
-        """From which sequence number on we lack a device's entries; from the sealed ones on where it branches."""
+    def _floor(self, device: bytes, seq: int | None = None, *, again: bool) -> int:
+        """From which sequence number on we lack a device's entries; from the sealed ones on where it branches.
+
+        All of them, where the entry itself lies below that: it is of another branch than those that are here.
+        """
         row = self._ledger.state.devices.get(device)
         sealed = 0 if row is None else row.head_seq + 1
         branches = self._ledger.pool.branches.get(device)
-        if again or branches is None or len(branches) != 1:
-            return sealed
-        return next(iter(branches.values())) + 1
+        floor = sealed if branches is None or len(branches) != 1 else next(iter(branches.values())) + 1
+        return 0 if again or (seq is not None and seq < floor) else floor
 
     def _is_stopped(self, entry: Entry) -> bool:
         """Entries of a device that has forked are handed on only as ancestors of others' (entries, section 4)."""

@@ -378,6 +378,9 @@ def _speak_again(cluster: Cluster, machine: Machine) -> None:
         return
     check_can_unmute(core)
     check_is_whole(core, accept_loss=True)
+    if core.sealer.lost_height and len(core.ledger.sealers()) == 1:
+        # Whoever seals alone gives up the blocks that were on the lost disk and nowhere else.
+        cluster.oracles.forget(from_height=max(row.live.ledger.head.height for row in cluster.honest()) + 1)
     cluster.note(f"{machine.name} speaks again")
     core.sealer.unmute(cluster.clock(machine))
     cluster.perform(machine, core.effects())

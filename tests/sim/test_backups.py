@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tallystick.node.errors import NodeError
 from tallystick.node.muting import check_can_unmute, check_is_whole
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import offer, partners, refused, settle, state_of
@@ -125,3 +126,23 @@ def test_a_whole_disk_put_back_is_mute_as_soon_as_somebody_shows_it_its_own_vote
         cluster.boot(cluster.machines[name])
     settle(cluster)
     assert not any(row.live.has_evidence for row in cluster.machines.values())
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_who_seals_alone_is_asked_about_a_single_lost_block_too(cluster: Cluster, lost: int) -> None:
+    """Others may have it who were not met: sealed anew without a word it would be a fork. One block used to pass."""
+    partners(cluster, "ana", "bo", seal=False)
+    ana = cluster.machines["ana"]
+    cluster.back_up(ana)
+    cluster.switch_off(cluster.machines["bo"])
+    height = cluster.height()
+    for units in range(1, lost + 1):
+        offer(cluster, "ana", units)
+        cluster.run_until(lambda units=units: cluster.height() == height + units, 60_000, "sealed")  # type: ignore[misc]
+    cluster.put_back(ana)
+    cluster.boot(ana)
+    with pytest.raises(NodeError) as caught:
+        check_is_whole(ana.live, accept_loss=False)
+    assert caught.value.reason == "lost-blocks"
+    assert f"sealed up to {height + lost}" in caught.value.message
+    check_is_whole(ana.live, accept_loss=True)

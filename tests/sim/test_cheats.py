@@ -10,7 +10,7 @@ from tallystick.node.desk import Desk
 from tallystick.protocol.evidence import find_evidence
 from tests.sim.cheat import Cheat, Mood
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.people import offer, partners, refused, settle, state_of
+from tests.sim.people import copy_of, hand, offer, partners, refused, settle, state_of, twin_of
 from tests.sim.scenario import may_be_away, may_cheat_safely
 
 
@@ -152,3 +152,36 @@ def test_a_cheat_is_told_apart_from_a_person(four: Cluster) -> None:
     settle(four)
     assert state_of(four, "ana", entry)["status"] == "sealed"
     assert Desk(di.live).do("status", {}, None, four.now)["height"] == four.height()
+
+
+@pytest.mark.parametrize(("sealed", "shown"), [(2, 1), (1, 1), (1, 3), (3, 3)])
+def test_the_branch_that_was_not_sealed_still_travels_with_what_builds_on_it(sealed: int, shown: int) -> None:
+    """Bo shows Ana one branch, which she seals, and Cy another, whose offer he accepts: that has to be sealed too.
+
+    Numbers said that Ana had all of Bo's entries up there, so she never asked for those of the other branch.
+    """
+    with Cluster(9) as cluster:
+        partners(cluster, "ana", "bo", "cy", seal=False)
+        bo, cy = cluster.machines["bo"], cluster.machines["cy"]
+        twin = twin_of(cluster, copy_of(bo), "bo")
+        cluster.part({"cy": 1})
+        # The other branch, which only Cy sees.
+        other = [
+            Desk(twin).do("offer", {"step": "bake", "units": 3, "buy": True}, bo.secret, cluster.now)["entry"]
+            for _ in range(shown)
+        ]
+        found = [twin.intake.find(bytes.fromhex(entry)) for entry in other]
+        hand(cluster, "cy", *(entry for entry in found if entry is not None))
+        for units in range(1, sealed + 1):
+            offer(cluster, "bo", units)
+        ana = cluster.machines["ana"].live
+        cluster.run_until(lambda: not len(ana.ledger.pool), 60_000, "the first branch is sealed")
+        accepted = cluster.do("cy", "accept", {"offer": other[-1]})["entry"]
+        bo.cheat = Cheat(cluster, bo, Mood(withhold=100))
+        cluster.part({})
+        cluster.connect("ana", "cy")
+        sealed_row = ana.archive.sealed_row
+        cluster.run_until(lambda: sealed_row(bytes.fromhex(accepted)) is not None, 8000, "sealed with it")
+        assert [device for device, _ in ana.ledger.state.forks.items()] == [bo.secret.public]
+        cluster.run(2000)
+        assert cy.live.ledger.head == ana.ledger.head
