@@ -3,7 +3,7 @@
 PYTHON_BIN := .venv/bin/python
 PYTEST := $(PYTHON_BIN) -m pytest
 
-.PHONY: help setup run demo lint style types layers format test sim pythons nat bench clean
+.PHONY: help setup run demo lint style types layers format test sim pythons mesh nat bench clean
 
 help:
 	@echo "make demo    see it work: several nodes on this machine, a few minutes of a venture's life"
@@ -12,6 +12,7 @@ help:
 	@echo "make format  bring the code into its form"
 	@echo "make sim     the simulated networks, and 100 000 made-up histories"
 	@echo "make pythons the same roots on every Python that is here: 3.11, 3.12, 3.13"
+	@echo "make mesh    twenty node processes, two thousand entries, every node restarted: a quarter of an hour or more"
 	@echo "make nat     two nodes behind routers, in network namespaces; needs root, Linux, ip and iptables"
 	@echo "make bench   measure this machine"
 	@echo "make setup   make .venv, for working on Tallystick"
@@ -55,6 +56,10 @@ sim: setup
 # Not part of `test`, which has one Python: this takes each that it finds.
 pythons:
 	@scripts/pythons
+
+# A small mesh is part of `test`; MESH_NODES and MESH_ENTRIES give other sizes.
+mesh: setup
+	MESH_NODES=$${MESH_NODES:-20} MESH_ENTRIES=$${MESH_ENTRIES:-2000} $(PYTEST) -q tests/integration/test_mesh.py
 
 # Not part of `test`: without namespaces it fails, and says what is missing.
 nat: setup

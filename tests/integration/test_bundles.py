@@ -1,0 +1,137 @@
+"""Three partners whose computers have no network: they found, join, trade and seal with files that are carried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallystick.cli.client import Client
+from tallystick.cli.options import Options
+from tests.integration.computers import Computer, charter, computers, establish
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+#: No address at all: whatever happens here, happens without a network.
+ALONE = """\
+listen = []
+mdns = false
+"""
+ROUNDS_MAX = 8
+
+
+def carry(giver: Computer, taker: Computer, stick: Path) -> dict[str, Any]:
+    """One writes a bundle, the other takes it in, as the commands do, without their processes; what that brought."""
+    Client(giver.home, Options()).with_key("bundle_out", {"path": str(stick)}, giver.key)
+    taken: dict[str, Any] = Client(taker.home, Options()).unsigned("bundle_in", {"path": str(stick)})
+    return taken
+
+
+def come_in(newcomer: Computer, host: Computer, folder: Path) -> None:
+    """Join by a ticket and a sealed bundle, and be let in by files that go to and fro."""
+    words, sealed, stick = folder / "words", folder / "sealed", folder / "stick"
+    words.write_text("gone fishing\n", encoding="utf-8")
+    ticket = host.write("invite")["ticket"]
+    host.done("bundle", "out", sealed, "--full", "--passphrase-file", words)
+    wrong = newcomer.tally("join", ticket, "--bundle", sealed, "--passphrase-file", newcomer.passphrase, "--yes")
+    assert wrong.error["code"] == "wrong-passphrase"
+    assert newcomer.home.ledgers() == ()
+    newcomer.done("join", ticket, "--bundle", sealed, "--passphrase-file", words, "--yes")
+    carry(newcomer, host, stick)
+    host.write("admit", partner=newcomer.name, sealer=True)
+    carry(host, newcomer, stick)
+    newcomer.write("sealer", on=True)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[list[Computer]]:
+    """Ana has founded and let Bo in, both seal; Cy is new. Nobody has a network, and nobody a node."""
+    with computers(tmp_path, "Ana", "Bo", "Cy", config=ALONE) as everybody:
+        ana, bo, _ = everybody
+        establish(ana, charter("0s"))
+        come_in(bo, ana, tmp_path)
+        carry(bo, ana, tmp_path / "stick")
+        carry(ana, bo, tmp_path / "stick")
+        assert len(bo.status()["sealers"]) == 2
+        yield everybody
+
+
+def go_round(everybody: list[Computer], stick: Path) -> int:
+    """The stick goes from one to the next until all that waits is sealed everywhere; the height then."""
+    for _ in range(ROUNDS_MAX):
+        for giver, taker in zip(everybody, [*everybody[1:], everybody[0]], strict=True):
+            carry(giver, taker, stick)
+        rows = [each.status() for each in everybody]
+        if len({row["height"] for row in rows}) == 1 and not any(row["pending"] for row in rows):
+            assert len({row["state_root"] for row in rows}) == 1
+            height: int = rows[0]["height"]
+            return height
+    raise AssertionError([(row["height"], row["pending"]) for row in rows])
+
+
+def test_three_who_never_meet_join_trade_and_seal(two: list[Computer], tmp_path: Path) -> None:
+    """A ticket and a bundle bring a newcomer in; a stick that goes round carries a deal and the votes that seal it."""
+    ana, bo, cy = two
+    stick = tmp_path / "stick"
+    come_in(cy, ana, tmp_path)
+    carry(cy, ana, stick)
+    carry(ana, bo, stick)
+    # More than half of two is both.
+    bo.write("admit", partner="Cy", sealer=True)
+    height = go_round([bo, ana, cy], stick)
+    assert len(cy.status()["sealers"]) == 3
+    offer = ana.write("offer", step="roast", units=2, to="Cy")["entry"]
+    carry(ana, cy, stick)
+    deal = cy.write("accept", offer=offer)["deal"]
+    carry(cy, ana, stick)
+    ana.write("deliver", deal=deal, units=2)
+    carry(ana, cy, stick)
+    cy.write("approve", deal=deal)
+    assert go_round([cy, bo, ana], stick) > height
+    assert {each.read("show", id=deal)["deal"]["status"] for each in two} == {"approved"}
+    # The last way is typed: what the commands do is the same.
+    offer = bo.done("offer", "roast", "3")["entry"]
+    bo.done("seal")
+    for giver, taker in ((bo, ana), (ana, cy), (cy, bo), (bo, ana), (ana, bo)):
+        giver.done("bundle", "out", stick)
+        taker.done("bundle", "in", stick)
+    assert bo.done("show", offer)["status"] == "sealed"
+    assert bo.done("verify")["ok"] is True
+
+
+def test_what_is_wrong_with_a_file_is_said_and_changes_nothing(two: list[Computer], tmp_path: Path) -> None:
+    """Cut, changed, foreign, or no bundle at all: each has its word and its code; what was sound has been taken."""
+    ana, bo, cy = two
+    offer = ana.write("offer", step="roast", units=2)["entry"]
+    good = tmp_path / "good"
+    ana.done("bundle", "out", good, "--full")
+    data = good.read_bytes()
+    middle = len(data) // 2
+    establish(cy)
+    cy.done("bundle", "out", tmp_path / "foreign", "--full")
+    files = {
+        "cut": data[:-40],
+        "changed": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
+        "foreign": (tmp_path / "foreign").read_bytes(),
+        "none": b"once upon a time",
+        "empty": b"",
+    }
+    codes, height = {}, bo.status()["height"]
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        said = bo.tally("bundle", "in", tmp_path / name)
+        assert "Traceback" not in said.err
+        codes[name] = (said.code, said.error["code"])
+        assert bo.status()["height"] == height
+    assert codes == {
+        "cut": (6, "bundle-damaged"),
+        "changed": (6, "bundle-damaged"),
+        "foreign": (7, "bundle-foreign"),
+        "none": (7, "not-a-bundle"),
+        "empty": (7, "not-a-bundle"),
+    }
+    assert bo.done("bundle", "in", good)["damage"] is None
+    assert bo.has(offer)
+    again = bo.done("bundle", "in", good)
+    assert (again["blocks"], again["entries"]) == (0, 0)
