@@ -27,6 +27,7 @@ OTHERWISE: Final = {
     "device revoke": ("device_revoke",),
     "evidence": ("evidence", "evidence_get", "evidence_add"),
     "prove points": ("prove_points",),
+    "re-found": ("refound", "rejoin"),
     "recover approve": ("recover_approve",),
     "recover change": ("recovery_change",),
     "recover status": ("recoveries",),
