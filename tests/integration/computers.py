@@ -89,12 +89,14 @@ class Said(NamedTuple):
         return error
 
 
-def pause() -> None:
+def pause(step_s: float = _STEP_S) -> None:
     """Let others go on for a moment; whoever calls it looks at a deadline too."""
-    threading.Event().wait(_STEP_S)
+    threading.Event().wait(step_s)
 
 
-def until(is_so: Callable[[], Any], what: str | Callable[[], str], within_s: float = WAIT_S) -> Any:
+def until(
+    is_so: Callable[[], Any], what: str | Callable[[], str], within_s: float = WAIT_S, step_s: float = _STEP_S
+) -> Any:
     """Look until something is so, and return it. Fails at the deadline, and says `what` was not so then."""
     deadline = time.monotonic() + within_s
     while True:
@@ -103,7 +105,7 @@ def until(is_so: Callable[[], Any], what: str | Callable[[], str], within_s: flo
             return found
         is_late = time.monotonic() >= deadline
         assert not is_late, f"not within {within_s:.0f} s: {what if isinstance(what, str) else what()}"
-        pause()
+        pause(step_s)
 
 
 def command(*args: str | Path, environment: Mapping[str, str] | None = None) -> Said:
@@ -334,13 +336,23 @@ def has_all(one: Computer, everybody: Iterable[Computer]) -> bool:
     return all(one.member(each.name).get("status") == "active" for each in everybody)
 
 
-def seal(everybody: Sequence[Computer], by: Computer | None = None) -> int:
+def seal(everybody: Sequence[Computer], by: Computer | None = None, within_s: float = WAIT_S) -> int:
     """Have sealed what is pending when all have it, and wait until all have the block; its height."""
     # The interval of the charter may be over in this very moment: then there is nothing left to ask for.
-    until(lambda: len({each.status()["pending"] for each in everybody}) == 1, "all have everything")
+    until(
+        lambda: len({each.status()["pending"] for each in everybody}) == 1,
+        "all have everything",
+        within_s,
+        _step_s(everybody),
+    )
     Client((by or everybody[0]).home, Options()).unsigned("seal", {"wait_s": 10})
-    height: int = agree(everybody)["height"]
+    height: int = agree(everybody, within_s)["height"]
     return height
+
+
+def _step_s(everybody: Sequence[Computer]) -> float:
+    """How often many are looked at: asking twenty nodes fifty times a second would be all that a machine does."""
+    return _STEP_S * len(everybody)
 
 
 def agree(everybody: Sequence[Computer], within_s: float = WAIT_S) -> dict[str, Any]:
@@ -351,7 +363,7 @@ def agree(everybody: Sequence[Computer], within_s: float = WAIT_S) -> dict[str, 
         same = len({row["height"] for row in rows}) == 1 and not any(row["pending"] for row in rows)
         return rows if same else []
 
-    rows = until(settled, "all are at one height with nothing pending", within_s)
+    rows = until(settled, "all are at one height with nothing pending", within_s, _step_s(everybody))
     assert len({row["state_root"] for row in rows}) == 1
     first: dict[str, Any] = rows[0]
     return first
