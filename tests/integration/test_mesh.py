@@ -94,7 +94,7 @@ def test_a_mesh_of_restarted_nodes_ends_up_equal(
             assert each.end(within_s=STOP_S) == 0
         record_property("confirmed entries", len(market.confirmed))
         record_property("blocks", row["height"])
-        record_property("memory of a node in MiB", memory)
+        record_property("memory of a node in MiB", str(memory))
         assert len(market.confirmed) >= ENTRIES - NODES
         assert max(memory.peaks) < MEMORY_MIB_MAX
         check_stores(everybody, market.confirmed)

@@ -99,6 +99,8 @@ class Machine:
     is_restored: bool = False
     """An older disk was put back."""
     has_lost_guard: bool = False
+    has_spoken_again: bool = False
+    """Its person has said that it may, though what it had signed did not come back."""
     at_risk: list[bytes] = field(default_factory=list)
     """What was written after the backup that was put back."""
     may_stay_mute: bool = False

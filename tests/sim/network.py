@@ -191,6 +191,7 @@ class Network:
         def arrive() -> None:
             if self.links.get((a, b)) == number:
                 self._trace.update(f"{self.now} {way} ".encode() + sha256(frame).digest())
+                self.oracles.arrived(frame)
                 self.feed(other, Frame(peer=machine.key, data=frame))
 
         self.at(at - self.now, arrive)

@@ -29,6 +29,27 @@ read_once = lru_cache(maxsize=20_000)(read_sealing_untrusted)
 _SEALING: Final = m.encode_message(m.Sealing([]))[:9]
 
 
+@lru_cache(maxsize=20_000)
+def _votes_in(frame: bytes) -> tuple[Vote, ...]:
+    """The votes and proposals that a frame carries."""
+    if frame[1:9] != _SEALING[1:9]:
+        return ()
+    try:
+        message = m.Reader().read(frame)
+    except MessageError:
+        return ()
+    assert isinstance(message, m.Sealing)
+    found = []
+    for wire in message.messages:
+        try:
+            each = read_once(wire)
+        except (BlockError, DecodeError):
+            continue
+        if not isinstance(each, Ready | Status):
+            found.append(each)
+    return tuple(found)
+
+
 class Oracles:
     """What was seen of one cluster so far."""
 
@@ -40,7 +61,8 @@ class Oracles:
         """Height -> the state root after it."""
         self.votes: dict[tuple[bytes, bytes], Vote] = {}
         """Every vote that was on a wire, by signer and signed bytes."""
-        self._known: set[bytes] = set()
+        self.arrivals: set[tuple[bytes, bytes]] = set()
+        """Which of them have come to anybody."""
 
     def forget(self, *, from_height: int) -> None:
         """Blocks that one person alone has seen are given up."""
@@ -89,25 +111,12 @@ class Oracles:
 
     def sent(self, frame: bytes) -> None:
         """Something goes out: note the votes in it."""
-        if frame[1:9] != _SEALING[1:9]:
-            return
-        try:
-            message = m.Reader().read(frame)
-        except MessageError:
-            return
-        assert isinstance(message, m.Sealing)
-        for wire in message.messages:
-            if wire not in self._known:
-                self._known.add(wire)
-                self._note(wire)
+        for vote in _votes_in(frame):
+            self.votes.setdefault((vote.signer, vote.payload), vote)
 
-    def _note(self, wire: bytes) -> None:
-        try:
-            message = read_once(wire)
-        except (BlockError, DecodeError):
-            return
-        if not isinstance(message, Ready | Status):
-            self.votes.setdefault((message.signer, message.payload), message)
+    def arrived(self, frame: bytes) -> None:
+        """Something has come to somebody: the votes in it can be shown."""
+        self.arrivals.update((vote.signer, vote.payload) for vote in _votes_in(frame))
 
     def signs(self, public: bytes, sign_type: SignType) -> None:
         """A core signs a sealing message, whether anybody hears of it or not: none that is mute does."""
@@ -130,7 +139,10 @@ class Oracles:
             self._check_machine(machine, cheats, devices, everything_sealed=everything_sealed)
         # Whoever has lost the guard too has to ask the others what it has signed, and what nobody knows is no evidence.
         forgot = {row.key for row in honest if row.has_lost_guard}
-        for evidence in find_evidence(self.votes.values()):
+        # Nor is what a restored machine had signed and what was lost on its way, once its person let it speak again.
+        spoke = {row.key for row in honest if row.has_spoken_again}
+        votes = [vote for key, vote in self.votes.items() if vote.signer not in spoke or key in self.arrivals]
+        for evidence in find_evidence(votes):
             # Only what is signed counts: anybody can write a stranger's name below a vote.
             if evidence.accused not in cheats | forgot and all(
                 cluster.is_signed(*check) for check in evidence.checks()

@@ -252,6 +252,10 @@ def _back_up_or_restore(cluster: Cluster, plan: Plan) -> None:
     guard = "lost" if not plan.cheats and random.random() < 0.3 else "kept"
     machine.may_stay_mute = bool(plan.cheats)
     kept = machine.backup.acknowledged
+    if guard == "lost" and len(machine.core.ledger.sealers()) == 1:
+        # Blocks of a lone sealer that nobody else has are gone with its disk, and no guard remembers them.
+        others = (row.top for row in cluster.honest() if row is not machine)
+        cluster.oracles.forget(from_height=max(others, default=0) + 1)
     cluster.put_back(machine, guard=guard)
     # What it had told nobody is gone with its disk; in the end it is asked for only if somebody honest has it.
     machine.at_risk += machine.acknowledged[kept:]
@@ -382,5 +386,6 @@ def _speak_again(cluster: Cluster, machine: Machine) -> None:
         # Whoever seals alone gives up the blocks that were on the lost disk and nowhere else.
         cluster.oracles.forget(from_height=max(row.live.ledger.head.height for row in cluster.honest()) + 1)
     cluster.note(f"{machine.name} speaks again")
+    machine.has_spoken_again = True
     core.sealer.unmute(cluster.clock(machine))
     cluster.perform(machine, core.effects())
