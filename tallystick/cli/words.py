@@ -51,6 +51,10 @@ RULES: Final[Mapping[str, Words]] = {
         "only a partner can do this, and not during probation",
         "`tally partners` shows everybody's standing",
     ),
+    "not-joined": (
+        "the ledger was founded anew, and whom this is about has not joined it yet",
+        "they join with `tally re-found FILE`, and until then nobody touches what is theirs",
+    ),
     "not-found": ("there is no such thing in this ledger", "`tally log` lists everything"),
     "offer-closed": ("this offer can no longer be accepted", "`tally offers` shows what is open"),
     "offer-taken": ("somebody else has accepted this offer already", "`tally offers` shows what is open"),
@@ -67,6 +71,14 @@ RULES: Final[Mapping[str, Words]] = {
     "state": ("this is not possible in the present state of things", "`tally show ID` says what it is now"),
     "terms-changed": ("the rules have changed since this was signed", "look at `tally charter show` and sign anew"),
     "too-early": ("this is not possible yet", "`tally show ID` has the dates"),
+    "too-few-joined": (
+        "the ledger was founded anew, and not more than half of its partners have joined it yet",
+        "until then only joining, devices and sealers can be written about; `tally partners` shows who is missing",
+    ),
+    "too-few-signed": (
+        "at least half of the partners must sign before a ledger is founded anew",
+        "pass the file on: each signs it with `tally re-found FILE`",
+    ),
     "too-late": ("the time for this is over", "`tally show ID` has the dates"),
     "cap": (
         "the charter allows less of it: in one deal, of one round, to one member or in one period",
