@@ -152,6 +152,9 @@ class Ledger:
 
     def check(self, entry: Entry) -> Body | Waiting:
         """Structural validity (see `check_structure`)."""
+        if not self.line and entry.id != self.id:
+            # Nearly every entry there is.
+            return check_structure(entry, self.id, self.pool, self.history, self.head.height)
         ledgers = {self.id, *(before.ledger for before in self.line if before.height > self.head.height)}
         if entry.id in ledgers:
             body = check_structure(entry, NO_LEDGER, self.pool, self.history, self.head.height)
@@ -358,8 +361,9 @@ class Ledger:
         if height > 1:
             log.append(codec.encode(["seal", self.head.height, self.head.block_id, self.head.state_root]))
         applied, void = (_result_tail(height, status) for status in (0, 1))
-        for result in fold.results:
-            log.append(_RESULT_HEAD + result.entry_id + (applied if result.reason is None else void))
+        log.extend(
+            _RESULT_HEAD + result.entry_id + (applied if result.reason is None else void) for result in fold.results
+        )
         self._executed = Executed(
             height=height,
             time=time,

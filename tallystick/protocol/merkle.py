@@ -12,7 +12,7 @@ Source: docs/spec/blocks.md; RFC 6962, section 2.1; RFC 9162, section 2.1.3 and 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Self
@@ -79,6 +79,19 @@ class CompactRange:
             size >>= 1
         peaks.append(digest)
         self.size += 1
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaves, each given as its bytes."""
+        size, peaks = self.size, self._peaks
+        for leaf in leaves:
+            digest = sha256(b"\x00" + leaf).digest()
+            left = size
+            while left & 1:
+                digest = sha256(b"\x01" + peaks.pop() + digest).digest()
+                left >>= 1
+            peaks.append(digest)
+            size += 1
+        self.size = size
 
     def root(self) -> bytes:
         """Return the Merkle tree hash of all leaves."""

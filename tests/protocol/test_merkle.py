@@ -98,6 +98,18 @@ def test_a_log_grows_as_the_definition_says() -> None:
         log = CompactRange.from_value(codec.decode(codec.encode(log.to_value())))
 
 
+def test_many_leaves_at_once_are_the_same_as_one_after_the_other() -> None:
+    """Whatever the size before, and none at all."""
+    leaves = numbered(70)
+    for before in range(len(leaves)):
+        for size in (0, 1, 2, len(leaves) - before):
+            log = CompactRange()
+            log.extend(leaves[:before])
+            log.extend(leaves[before : before + size])
+            assert log.size == min(before + size, len(leaves))
+            assert log.root() == root_of(hashes(leaves[: before + size]))
+
+
 @pytest.mark.parametrize(
     "value",
     [
