@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.ledgers import Author, Writer, sealed
@@ -19,12 +20,13 @@ from benchmarks.report import report
 from benchmarks.signatures import alone_per_s
 from tallystick.node.collector import collecting_rarely
 from tallystick.node.identity import read_identity, read_node_secret
+from tallystick.protocol.entry import Entry
 from tests.integration.computers import Computer, computers, join, now_ms
 
 DEMAND = 0.5
 PARTNERS = 100
 GIVE_UP_S = 600.0
-LOOK_S = 0.1
+LOOK_S = 0.02
 
 
 def long_ledger(founder: Computer, entries: int) -> int:
@@ -42,24 +44,29 @@ def long_ledger(founder: Computer, entries: int) -> int:
         store.close()
 
 
-def main(entries: int) -> None:
-    yardstick = list(Writer(PARTNERS).deals(2500))
+def caught_up(entries: int, yardstick: Sequence[Entry] = ()) -> tuple[float, int, float]:
+    """(seconds, blocks, what libsodium alone does a second in between) of one newcomer who fetches so many entries."""
     with tempfile.TemporaryDirectory() as folder, computers(Path(folder), "Ana", "Bo") as both:
         ana, bo = both
         with collecting_rarely():
             height = long_ledger(ana, entries)
         ana.start()
         join(bo, ana.write("invite")["ticket"])
-        alone = [alone_per_s(yardstick) for _ in range(3)]
-        begun = time.perf_counter()
+        alone = [alone_per_s(yardstick) for _ in range(3) if yardstick]
         bo.start()
-        started = time.perf_counter() - begun
-        while bo.status()["height"] < height:
+        begun = time.perf_counter()
+        # What the node says is read, and not asked for: answering would take its time.
+        while f"block {height} sealed" not in bo.tail():
             if time.perf_counter() - begun > GIVE_UP_S:
                 raise TimeoutError(f"it hangs: {bo.tail()}")
             time.sleep(LOOK_S)
-        seconds = time.perf_counter() - begun - started
-        alone += [alone_per_s(yardstick) for _ in range(3)]
+        seconds = time.perf_counter() - begun
+        alone += [alone_per_s(yardstick) for _ in range(3) if yardstick]
+    return seconds, height, statistics.median(alone) if alone else 0.0
+
+
+def main(entries: int) -> None:
+    seconds, height, alone = caught_up(entries, list(Writer(PARTNERS).deals(2500)))
     rate = entries / seconds
     report(
         "catchup",
@@ -68,9 +75,9 @@ def main(entries: int) -> None:
             "blocks": height,
             "seconds": seconds,
             "entries_per_s": rate,
-            "libsodium_alone_per_s": statistics.median(alone),
+            "libsodium_alone_per_s": alone,
         },
-        {"fraction_of_libsodium_alone": (rate / statistics.median(alone), ">=", DEMAND)},
+        {"fraction_of_libsodium_alone": (rate / alone, ">=", DEMAND)},
     )
 
 

@@ -8,7 +8,7 @@ Source: docs/spec/storage.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -42,6 +42,8 @@ _ERASED: Final = "erased/"
 _MUTE: Final = b"mute"
 #: How a PREVOTE begins, after the byte that says how many items it has.
 _PREVOTE: Final = codec.encode(SignType.PREVOTE.value)
+_HASH_HEAD: Final = b"\xc4\x20"
+"""What stands before 32 bytes in MessagePack."""
 #: Accounts that belong to a member, or to a deal (`escrow`): what touches them can be found by its id.
 _OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
@@ -137,7 +139,7 @@ class Archive:
         self.store = store
         self.blobs: Blobs = MemoryBlobs() if blobs is None else blobs
         """Evidence files."""
-        self._sealed: dict[bytes, SealedRow | None] = {}
+        self._sealed: dict[bytes, SealedRow] = {}
         self._heights: dict[int, HeightRow] = {}
 
     # -- the beginning -------------------------------------------------------------------------------------------------
@@ -183,10 +185,13 @@ class Archive:
         row = None if data is None else _read_sealed(data)
         if row is not None:
             # What is not sealed yet may be tomorrow; only facts are remembered.
-            if len(self._sealed) >= _CACHE_ROWS:
-                self._sealed.clear()
-            self._sealed[entry_id] = row
+            self._remember({entry_id: row})
         return row
+
+    def _remember(self, rows: Mapping[bytes, SealedRow]) -> None:
+        if len(self._sealed) >= _CACHE_ROWS:
+            self._sealed.clear()
+        self._sealed.update(rows)
 
     def sealed(self, entry_id: bytes) -> Sealed | None:
         row = self.sealed_row(entry_id)
@@ -245,7 +250,11 @@ class Archive:
     def wire(self, entry_id: bytes) -> Wire | None:
         """A stored entry as it travels, its bytes unread: whoever gets it reads them."""
         data = self.store.get(layout.ENTRY + entry_id)
-        return None if data is None else (data[64:], data[:64], self.store.get(layout.ANNEX + entry_id))
+        if data is None:
+            return None
+        # A header that names words ends with their hash: where it surely does not, none are looked for.
+        may_have_words = data[-34:-32] == _HASH_HEAD
+        return data[64:], data[:64], self.store.get(layout.ANNEX + entry_id) if may_have_words else None
 
     def keep(self, entries: Iterable[Entry], *, sync: bool) -> None:
         """Store pending entries in one batch."""
@@ -285,8 +294,18 @@ class Archive:
         data = self.store.get(layout.height_key(layout.BLOCK, height))
         return None if data is None else _read_block(data)
 
-    def keep_block(self, executed: Executed, block: BlockRow, block_id: bytes, entries: Sequence[Entry]) -> None:
-        """Store a decided block and all that follows from it: one synced batch, wholly there or not at all."""
+    def keep_block(
+        self,
+        executed: Executed,
+        block: BlockRow,
+        block_id: bytes,
+        entries: Sequence[Entry],
+        fresh: Container[bytes] = frozenset(),
+    ) -> None:
+        """Store a decided block and all that follows from it: one synced batch, wholly there or not at all.
+
+        `fresh` are ids of entries that have come with it and are not stored yet.
+        """
         height = executed.height
         version = executed.charter_version
         puts: list[tuple[bytes, bytes]] = [
@@ -303,13 +322,21 @@ class Archive:
             ),
         ]
         deletes: list[bytes] = []
+        rows: dict[bytes, SealedRow] = {}
         for place, (entry, result) in enumerate(zip(entries, executed.results, strict=True)):
             seal_height = -1 if entry.seal is None else entry.seal[0]
             row = SealedRow(
                 height, result.at, entry.device, entry.seq, seal_height, place, result.reason or "", result.detail
             )
+            rows[entry.id] = row
             puts.append((layout.SEALED + entry.id, _encode(row)))
-            deletes.append(layout.PENDING + entry.id)
+            if entry.id in fresh:
+                puts.append((layout.ENTRY + entry.id, entry.signature + entry.header))
+                # What this very block erases was never stored.
+                if entry.annex is not None and executed.rows.get(_ERASED + entry.id.hex()) is None:
+                    puts.append((layout.ANNEX + entry.id, entry.annex))
+            else:
+                deletes.append(layout.PENDING + entry.id)
             if result.postings:
                 outcome = OutcomeRow(result.at, entry.id, entry.kind, version, list(result.postings))
                 self._put_outcome(puts, height, place, outcome)
@@ -342,6 +369,8 @@ class Archive:
         messages = self.store.iterate(prefix=layout.height_key(layout.MESSAGE, height))
         deletes += [key for key, data in messages if not (is_late and data[1:].startswith(_PREVOTE))]
         self.store.write(puts, deletes, sync=True)
+        # Those that come next refer to them.
+        self._remember(rows)
 
     @staticmethod
     def _put_outcome(puts: list[tuple[bytes, bytes]], height: int, place: int, row: OutcomeRow) -> None:

@@ -9,7 +9,7 @@ Source: docs/spec/sync.md, ARCHITECTURE.md
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
@@ -23,6 +23,7 @@ from tallystick.node.forking import ForkWatch
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
 from tallystick.node.lineage import learn_line, left_for
 from tallystick.node.messages import MessageError
+from tallystick.node.muting import is_coming_back, own_news
 from tallystick.node.net_address import peer_id
 from tallystick.node.sealer import Sealer
 from tallystick.node.session import Session
@@ -59,8 +60,6 @@ Event = TransportEvent | Verified | Wake
 
 #: Under which name evidence against sealers is kept.
 EVIDENCE: Final = b"evidence/"
-#: Batches of one peer whose signatures are judged at the same time; behind them its messages wait.
-BATCHES_MAX: Final = 4
 #: Messages of one peer that may wait before it is not read any more.
 INBOX_MAX: Final = 256
 #: How often what was lost is repaired.
@@ -141,6 +140,7 @@ class NodeCore:
                 self._on_up(event)
             case PeerDown(peer=peer):
                 self.sync.close(peer)
+                self.take(self.intake.clear_shelf(peer, now), peer)
                 self.intake.forget_peer(peer)
                 self.blobs.close(peer, now)
             case Gossip():
@@ -260,20 +260,31 @@ class NodeCore:
 
     def _work(self, session: Session) -> None:
         """Do what waits in a session's inbox, in its order, as far as nothing before it is still being verified."""
-        while session.inbox and self.sync.sessions.get(session.peer) is session:
-            message = session.inbox[0]
-            if session.batches and (not isinstance(message, m.Entries) or session.batches >= BATCHES_MAX):
-                break
-            session.inbox.popleft()
-            try:
+        try:
+            self._read_ahead(session)
+            while session.inbox and self.sync.sessions.get(session.peer) is session:
+                message = session.inbox[0]
+                if session.batches and not session.may_go(message):
+                    break
+                session.inbox.popleft()
                 self._on_message(session, message)
-            except (BlameError, BlockError, DecodeError) as error:
-                self.sync.hang_up(session.peer, str(error), blame=True)
-                self.sync.close(session.peer)
-                return
+                self._read_ahead(session)
+        except (BlameError, BlockError, DecodeError) as error:
+            self.sync.hang_up(session.peer, str(error), blame=True)
+            self.sync.close(session.peer)
+            return
         if session.paused and len(session.inbox) <= INBOX_MAX // 2:
             session.paused = False
             self.out.append(Resume(session.peer))
+
+    def _read_ahead(self, session: Session) -> None:
+        """Have entries judged that are for sealed blocks, also while a block before them is still in the inbox."""
+        while (found := session.take_ahead()) is not None:
+            message, before = found
+            batch = self.intake.open_sealed(message.entries, session.peer, before)
+            if batch.entries:
+                session.ahead.append(before)
+                self._verify(batch, session)
 
     def _on_message(self, session: Session, message: m.Message) -> None:
         now = self.now
@@ -306,7 +317,13 @@ class NodeCore:
             case m.Block():
                 self._on_block(session, message)
             case m.BlocksEnd():
+                if len(session.asks) <= 1:
+                    self.take(self.intake.clear_shelf(session.peer, now), session.peer)
                 self.sync.on_blocks_end(session, now)
+                # The answer after this one may have come whole by now: then the one after that is asked for.
+                end = next((each for each in session.inbox if isinstance(each, m.BlocksEnd)), None)
+                if end is not None:
+                    self.sync.ask_ahead(session, end.height, now)
             case m.Sealing():
                 self.sealer.receive(message.messages, session.peer, now)
             case m.GetSealing():
@@ -371,9 +388,12 @@ class NodeCore:
         batch, session = self._jobs.pop(job)
         if session is not None:
             session.batches -= 1
+            if batch.before is not None:
+                # The answers come in the order of the questions.
+                session.ahead.popleft()
         is_here = session is not None and self.sync.sessions.get(batch.peer) is session
         try:
-            taken = self.intake.close(batch, verdicts, self.now)
+            taken = self.intake.close(batch, verdicts, self.now, is_here=is_here)
         except BlameError as error:
             if is_here:
                 self.sync.hang_up(batch.peer, str(error), blame=True)
@@ -385,17 +405,20 @@ class NodeCore:
 
     def take(self, taken: Taken, peer: PeerKey | None) -> None:
         """Store and hand on what was added, and go on with what waited for it."""
+        if taken.added:
+            self.archive.keep((pending.entry for pending in taken.added), sync=False)
+            # First, for the last of what was lost may settle that a backup was put back: then it is no sign of a copy.
+            self._check_own(taken.added)
+            self._added(taken.added, peer)
+        self._go_on(taken, peer)
+
+    def _go_on(self, taken: Taken, peer: PeerKey | None) -> None:
         for entry, error in taken.refused:
             log.info("entry %s refused: %s", entry.id.hex()[:8], error)
             session = None if peer is None else self.sync.sessions.get(peer)
             if error.reason is Reason.OTHER_BRANCH and entry.seal is not None and session is not None:
                 # Anybody can write down an id; only the block itself, with its votes, is a fork.
                 self.watch.ask(session, entry.seal[0])
-        if taken.added:
-            self.archive.keep((pending.entry for pending in taken.added), sync=False)
-            # First, for the last of what was lost may settle that a backup was put back: then it is no sign of a copy.
-            self._check_own(taken.added)
-            self._added(taken.added, peer)
         for batch in self.intake.reopen(taken.follow_up):
             self._verify(batch, self.sync.sessions.get(batch.peer))
         if taken.missing_height > self.ledger.head.height:
@@ -409,27 +432,18 @@ class NodeCore:
         self.sealer.entries_came(self.now)
 
     def _check_own(self, added: Sequence[Pending]) -> None:
-        """Entries of our own device that came from others: a copy of it runs, unless a backup was put back.
-
-        Then what the guard remembers is only coming back. Our join is known, though it has no place here yet.
-        """
-        known = self._handed_in
-        # What it wrote in a ledger before this one is fetched like that of everybody.
-        mine = (row.entry for row in added if row.entry.device == self.device and row.entry.ledger == self.ledger.id)
-        own = [entry for entry in mine if entry.id not in known]
-        store = self.archive.store
-        if not own or (
-            store.is_restored
-            and all(entry.seq <= store.guard.state.seq for entry in own)
-            and len(self.ledger.pool.branches.get(self.device, ())) <= 1
-        ):
-            return
-        self.sealer.mute("entries of this device came from elsewhere: a copy of it runs, or its data are an old backup")
+        # Our join is known, though it has no place here yet.
+        own = own_news(added, self.device, self.ledger.id, self._handed_in)
+        if own and not is_coming_back(own, self.archive.store, self.ledger.pool.branches.get(self.device, ())):
+            self.sealer.mute(
+                "entries of this device came from elsewhere: a copy of it runs, or its data are an old backup"
+            )
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
     def _on_block(self, session: Session, message: m.Block) -> None:
         """A sealed block: what it needs is here, or is asked for."""
+        session.blocks_read += 1
         if self.take_block(message, session):
             return
         if not session.asks:
@@ -456,16 +470,39 @@ class NodeCore:
         if block.header.height != head.height + 1 or block.header.prev_id != head.block_id:
             self.watch.compare(message, block, session)
             return True
-        assembled = check_sealed(self.ledger, block)
-        if isinstance(assembled, Missing):
-            return False
-        self.seal(block, assembled)
+        peer, taken = None, Taken()
+        if session is not None:
+            peer = session.peer
+            taken = self.intake.unshelve(peer, block.entry_ids, self.now)
+            self._check_own(taken.added)
+            self.take(self.intake.unshelve_rest(peer, session.blocks_read - 1, self.now), peer)
+            if self.ledger.head is not head:
+                # What came in between was enough for a block of our own.
+                self.take(taken, peer)
+                return True
+        is_sealed = False
+        try:
+            assembled = check_sealed(self.ledger, block)
+            if isinstance(assembled, Missing):
+                return False
+            # What we handed in ourselves is stored, and pending until this block.
+            self.seal(block, assembled, {row.entry.id for row in taken.added} - self._handed_in)
+            is_sealed = True
+        finally:
+            if is_sealed:
+                self._go_on(taken, peer)
+            else:
+                # They are pending, as if they had come by themselves.
+                self.take(taken, peer)
         return True
 
-    def seal(self, block: Block, assembled: Assembled) -> None:
-        """Make a block final: stored with all that follows from it, then told to everybody."""
+    def seal(self, block: Block, assembled: Assembled, fresh: Container[bytes] = frozenset()) -> None:
+        """Make a block final: stored with all that follows from it, then told to everybody.
+
+        `fresh` are ids of entries that have come with it and are not stored yet.
+        """
         entries = [pending.entry for pending in assembled.taken]
-        self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries)
+        self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries, fresh)
         self.archive.scrub_erased(assembled.executed)
         self.ledger.commit(assembled.executed, assembled.block_id)
         self.sync.block_settled(entry.id for entry in entries)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from tallystick.crypto.errors import SignatureError, TallystickError
 from tallystick.crypto.signatures import check_enrolment_key, is_valid
 from tallystick.node.effects import Check
+from tallystick.node.shelf import Shelf
 from tallystick.protocol.block import ENTRIES_MAX
 from tallystick.protocol.devices import REQUESTS_MAX
 from tallystick.protocol.entry import read_entry_untrusted, signed_message
@@ -72,6 +73,8 @@ class Batch:
     """Of the newest block when they were found to be new."""
     for_block: bool = False
     """Sealed blocks are on their way from this peer, and may need any of them."""
+    before: int | None = None
+    """They came before the block with this number, counted as blocks come: on the shelf with them until then."""
 
 
 @dataclass(slots=True)
@@ -103,6 +106,7 @@ class Intake:
 
         What follows them is judged meanwhile, and asks again later.
         """
+        self.shelf = Shelf()
         self.needed: set[bytes] = set()
         """What a block that is being sealed needs: taken in whatever it is."""
         self._named: dict[bytes, int] = {}
@@ -181,6 +185,20 @@ class Intake:
         self.needed.clear()
         self._named.clear()
 
+    def open_sealed(self, wires: Sequence[Wire], peer: PeerKey, before: int) -> Batch:
+        """Decode entries of blocks that this peer is sending; how they connect is looked at with their block.
+
+        Raises BlameError.
+        """
+        pending, shelf = self._ledger.pool.entries, self.shelf
+        try:
+            read = [read_entry_untrusted(header, signature, annex) for header, signature, annex in wires]
+        except (DecodeError, EntryError) as error:
+            raise BlameError(f"entry: {error}") from None
+        batch = self._batch(peer, [each for each in read if each.id not in pending and not shelf.has(peer, each.id)])
+        batch.before = before
+        return batch
+
     def reopen(self, orphans: Iterable[Orphan]) -> list[Batch]:
         """Batches of entries that waited and can be verified now, one for each peer that sent some."""
         by_peer: dict[PeerKey, list[Entry]] = {}
@@ -190,11 +208,18 @@ class Intake:
                 self._flying[orphan.entry.id] = self._ledger.head.height
         return [self._batch(peer, entries) for peer, entries in by_peer.items()]
 
-    def close(self, batch: Batch, verdicts: Sequence[bool], now: int) -> Taken:
-        """Add what was verified. Raises BlameError for a signature that does not hold; nothing of it is added then."""
-        self._land(batch.entries)
+    def close(self, batch: Batch, verdicts: Sequence[bool], now: int, *, is_here: bool = True) -> Taken:
+        """Add what was verified; what is for a block waits for it, unless its peer is gone.
+
+        Raises BlameError for a signature that does not hold; nothing of it is added then.
+        """
+        if batch.before is None:
+            self._land(batch.entries)
         if not all(verdicts):
             raise BlameError("a signature does not hold")
+        if batch.before is not None:
+            self.shelf.put(batch.peer, batch.before, batch.entries)
+            return self.clear_shelf(batch.peer, now) if not is_here or self.shelf.is_full(batch.peer) else Taken()
         taken = Taken()
         ledger = self._ledger
         pending = ledger.pool.entries
@@ -207,20 +232,48 @@ class Intake:
             is_first = not (entry.seq or entry.id in self.needed or self.has_room(entry))
             if is_first and not (batch.for_block and self._lend(batch.peer)):
                 continue
-            try:
-                body = ledger.check(entry)
-                if isinstance(body, Waiting):
-                    taken.missing_height = max(taken.missing_height, body.height)
-                    self._set_aside(entry, batch.peer, now, body.parents, body.height)
-                    continue
-                check_proofs(entry, body, self.find)
-            except EntryError as error:
-                taken.refused.append((entry, error))
-                continue
-            taken.added.append(ledger.add(entry, body))
-            if entry.id in self._children:
-                taken.follow_up += self._release(entry.id)
+            self._add(entry, batch.peer, now, taken)
         return taken
+
+    def unshelve(self, peer: PeerKey, entry_ids: Iterable[bytes], now: int) -> Taken:
+        """Add what a block needs and this peer has sent for it."""
+        return self._add_shelved(self.shelf.take(peer, entry_ids), peer, now)
+
+    def unshelve_rest(self, peer: PeerKey, number: int, now: int) -> Taken:
+        """Add what this peer has sent before the block with this number and not for it: news in between."""
+        return self._add_shelved(_whole(self.shelf.take_until(peer, number)), peer, now)
+
+    def clear_shelf(self, peer: PeerKey, now: int) -> Taken:
+        """Add what this peer has sent for blocks that have not come, as if it were pending."""
+        return self._add_shelved(_whole(self.shelf.clear(peer)), peer, now)
+
+    def _add_shelved(self, entries: Iterable[Entry], peer: PeerKey, now: int) -> Taken:
+        taken = Taken()
+        for entry in entries:
+            if not self._ledger.is_new(entry):
+                continue
+            # The limits hold here too: whoever says that it has blocks need not have any.
+            is_beyond = self._is_flood(entry) or not (entry.seq or entry.id in self.needed or self.has_room(entry))
+            if not is_beyond or self._lend(peer):
+                self._add(entry, peer, now, taken)
+        return taken
+
+    def _add(self, entry: Entry, peer: PeerKey, now: int, taken: Taken) -> None:
+        """Add an entry whose signature holds, or say why not."""
+        ledger = self._ledger
+        try:
+            body = ledger.check(entry)
+            if isinstance(body, Waiting):
+                taken.missing_height = max(taken.missing_height, body.height)
+                self._set_aside(entry, peer, now, body.parents, body.height)
+                return
+            check_proofs(entry, body, self.find)
+        except EntryError as error:
+            taken.refused.append((entry, error))
+            return
+        taken.added.append(ledger.add(entry, body))
+        if entry.id in self._children:
+            taken.follow_up += self._release(entry.id)
 
     def judge(self, entry: Entry) -> Body:
         """The body of an entry whose signature holds and whose parents must all be here.
@@ -366,6 +419,11 @@ class Intake:
                 if not waiting:
                     del self._children[parent]
         return orphan
+
+
+def _whole(entries: Iterable[Entry]) -> list[Entry]:
+    """Those whose words are here: without them nothing is pending (see `Intake.open`)."""
+    return [entry for entry in entries if entry.annex is not None or entry.annex_hash is None]
 
 
 def check_proofs(entry: Entry, body: Body, find: Callable[[bytes], Entry | None]) -> None:

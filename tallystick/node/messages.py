@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -200,7 +200,19 @@ _KINDS: Final[dict[str, type[Message]]] = {
 
 def encode_message(message: Message) -> bytes:
     """The whole message as one canonical array."""
+    if type(message) is Entries:
+        return codec.encode_bytes([message.NAME, message.entries])
     return codec.encode([message.NAME, *(getattr(message, name) for name in message.__struct_fields__)])
+
+
+#: How every ENTRIES begins, and how it is read and written where nothing in it is out of the ordinary: there are very
+#: many.
+_ENTRIES_HEAD: Final = codec.encode([Entries.NAME, []])[:-1]
+_read_entries: Final = codec.reader(
+    tuple[
+        Literal["entries"], Annotated[list[tuple[bytes, Bytes64, bytes | None]], msgspec.Meta(max_length=ENTRIES_MAX)]
+    ]
+)
 
 
 def frames_of(message: Message) -> Iterator[bytes]:
@@ -226,6 +238,12 @@ class Reader:
 
     def read(self, frame: bytes) -> Message | None:
         """The message that this frame is, or completes. Raises MessageError."""
+        if (
+            frame.startswith(_ENTRIES_HEAD)
+            and len(frame) <= FRAME_BYTES_MAX
+            and (plain := _read_entries(frame)) is not None
+        ):
+            return Entries(plain[1])
         value = _decode(frame, FRAME_BYTES_MAX)
         if value[0] == "part":
             whole = self._add_part(value)

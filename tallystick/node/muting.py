@@ -1,16 +1,40 @@
-"""The way out of being mute that a person decides on: what must hold before this node signs again.
+"""Being mute: what shows that this device speaks twice, and the way out that a person decides on.
 
 Source: docs/spec/finality.md#guard
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from tallystick.node.errors import ExitCode, NodeError
 
 if TYPE_CHECKING:
     from tallystick.node.core import NodeCore
+    from tallystick.node.store import Store
+    from tallystick.protocol.entry import Entry
+    from tallystick.protocol.pool import Pending
+
+
+def own_news(added: Sequence[Pending], device: bytes, ledger: bytes, known: Collection[bytes]) -> list[Entry]:
+    """Entries of our own device that came from others and that it does not know.
+
+    What it wrote in a ledger before this one is fetched like that of everybody.
+    """
+    return [
+        row.entry
+        for row in added
+        if row.entry.device == device and row.entry.ledger == ledger and row.entry.id not in known
+    ]
+
+
+def is_coming_back(own: Sequence[Entry], store: Store, ends: Collection[bytes]) -> bool:
+    """Whether these are explained by a backup that was put back: only what the guard remembers, on one branch.
+
+    Anything else says that a copy of this device runs. `ends`: of the branches of it that are pending.
+    """
+    return store.is_restored and all(entry.seq <= store.guard.state.seq for entry in own) and len(ends) <= 1
 
 
 def check_can_unmute(core: NodeCore) -> None:

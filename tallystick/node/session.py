@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
-from tallystick.node.messages import Message, Reader
+from tallystick.node.messages import Block, BlocksEnd, Entries, Message, Reader
 from tallystick.node.transport import PeerKey
+
+#: Batches of one peer whose signatures are judged at the same time; behind them its messages wait.
+BATCHES_MAX: Final = 4
+#: The same for entries of sealed blocks: as many as two blocks have, so that the next ones are judged meanwhile.
+BATCHES_AHEAD_MAX: Final = 32
 
 
 @dataclass(slots=True)
@@ -23,6 +29,10 @@ class Session:
     """Messages that wait until the entries before them are verified."""
     batches: int = 0
     """Batches of its entries whose signatures are being judged."""
+    ahead: deque[int] = field(default_factory=deque)
+    """Those of them that are for sealed blocks: the number of the block that each came before."""
+    blocks_read: int = 0
+    """Blocks of it that were worked through: the number of the next one."""
     paused: bool = False
     height: int = -1
     """Its newest block; -1 before its HELLO."""
@@ -61,5 +71,45 @@ class Session:
     """When the messages of the height being sealed were last asked for."""
 
     @property
+    def is_fetching(self) -> bool:
+        """Whether the answer that comes next has sealed blocks with their entries."""
+        return bool(self.blocks_asked and self.asks and self.asks[0])
+
+    @property
     def greeted(self) -> bool:
         return self.height >= 0
+
+    def may_go(self, message: Message) -> bool:
+        """Whether the next message need not wait for the signatures that are being judged."""
+        match message:
+            case Entries():
+                return self.batches < BATCHES_MAX and not self.is_fetching
+            case Block():
+                return self.batches == len(self.ahead) and self.ahead[0] > self.blocks_read
+            case BlocksEnd():
+                # What is being judged may be of the answer after this one.
+                return len(self.asks) > 1 and self.asks[1]
+        return False
+
+    def take_ahead(self) -> tuple[Entries, int] | None:
+        """Take the next entries for sealed blocks out of the inbox, and the number of the block that they are before.
+
+        None where there are none, or enough are being judged.
+        """
+        if not self.is_fetching or self.batches >= BATCHES_AHEAD_MAX:
+            return None
+        before, answer = self.blocks_read, 0
+        for place, message in enumerate(self.inbox):
+            match message:
+                case Entries():
+                    del self.inbox[place]
+                    return message, before
+                case Block():
+                    before += 1
+                case BlocksEnd():
+                    answer += 1
+                    if answer >= len(self.asks) or not self.asks[answer]:
+                        return None
+                case _:
+                    return None
+        return None

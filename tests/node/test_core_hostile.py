@@ -12,6 +12,7 @@ from tallystick.node import messages as m
 from tallystick.node.core import INBOX_MAX
 from tallystick.node.effects import HangUp
 from tallystick.node.intake import ORPHANS_MAX, PENDING_PER_DEVICE_MAX
+from tallystick.node.shelf import SHELVED_MAX
 from tallystick.node.sync import ANSWER_MS, WANTED_MAX, entry_wire
 from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
 from tallystick.protocol import codec
@@ -240,7 +241,24 @@ def test_blocks_that_never_come_lift_the_limit_by_one_block(recorded: tuple[Clus
     cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=m.encode_message(ahead)), cluster.clock(ana)))
     assert session.blocks_asked
     _hand_over(cluster, _chain(cluster, "bo", PENDING_PER_DEVICE_MAX + ENTRIES_MAX + 300))
+    # They are of sealed blocks, for all that anybody knows: none is pending before the answer is over.
+    assert ana.live.ledger.head_of(device)[0] == sealed
+    end = m.encode_message(m.BlocksEnd(ana.live.ledger.head.height))
+    cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=end), cluster.clock(ana)))
     assert ana.live.ledger.head_of(device)[0] - sealed == PENDING_PER_DEVICE_MAX + ENTRIES_MAX
+
+
+def test_entries_for_blocks_that_never_come_do_not_pile_up(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """An answer without an end, of more entries than any has: the limits hold as if they were pending."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    device = bo.secret.public
+    sealed = ana.live.ledger.state.devices[device].head_seq
+    ahead = m.Hello(1, cluster.ledger_id, 2**50, bytes(32), bytes(32), cluster.now, [])
+    cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=m.encode_message(ahead)), cluster.clock(ana)))
+    _hand_over(cluster, _chain(cluster, "bo", SHELVED_MAX + 65))
+    assert ana.live.ledger.head_of(device)[0] - sealed == PENDING_PER_DEVICE_MAX + ENTRIES_MAX
+    assert len(ana.live.intake.shelf.clear(bo.key)) <= 64
 
 
 def test_what_a_sealer_names_for_a_block_is_taken_however_many(recorded: tuple[Cluster, list[bytes]]) -> None:

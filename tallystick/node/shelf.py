@@ -1,0 +1,71 @@
+"""Entries of sealed blocks that have come, with signatures that hold, until their block is worked through.
+
+They are neither pending nor stored yet: that is done once, with the block. Whoever is interrupted asks for that block
+again.
+
+Source: docs/spec/sync.md#receiving
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tallystick.node.transport import PeerKey
+    from tallystick.protocol.entry import Entry
+
+#: Entries of one peer that wait for their block, and their bytes: two answers have fewer, and what is more waits no
+#: longer.
+SHELVED_MAX: Final = 8192
+SHELVED_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+class Shelf:
+    """What each peer has handed over for the blocks that it is sending."""
+
+    def __init__(self) -> None:
+        self._rows: dict[PeerKey, dict[bytes, tuple[int, Entry]]] = {}
+        self._bytes: dict[PeerKey, int] = {}
+
+    def put(self, peer: PeerKey, number: int, entries: Iterable[Entry]) -> None:
+        """Keep what came before the block with this number, counted as blocks come."""
+        rows = self._rows.setdefault(peer, {})
+        size = self._bytes.get(peer, 0)
+        for entry in entries:
+            rows[entry.id] = (number, entry)
+            size += len(entry.header) + len(entry.annex or b"")
+        self._bytes[peer] = size
+
+    def is_full(self, peer: PeerKey) -> bool:
+        return len(self._rows.get(peer, ())) > SHELVED_MAX or self._bytes.get(peer, 0) > SHELVED_BYTES_MAX
+
+    def has(self, peer: PeerKey, entry_id: bytes) -> bool:
+        return entry_id in self._rows.get(peer, ())
+
+    def take(self, peer: PeerKey, entry_ids: Iterable[bytes]) -> list[Entry]:
+        """Those of these entries that are here, in this order; they are here no more."""
+        rows = self._rows.get(peer)
+        if not rows:
+            return []
+        out = [row[1] for entry_id in entry_ids if (row := rows.pop(entry_id, None)) is not None]
+        self._bytes[peer] -= sum(len(entry.header) + len(entry.annex or b"") for entry in out)
+        return out
+
+    def take_until(self, peer: PeerKey, number: int) -> list[Entry]:
+        """All that came before the block with this number, in the order they came; they are here no more."""
+        out: list[Entry] = []
+        rows = self._rows.get(peer)
+        while rows:
+            entry_id = next(iter(rows))
+            if rows[entry_id][0] > number:
+                break
+            entry = rows.pop(entry_id)[1]
+            self._bytes[peer] -= len(entry.header) + len(entry.annex or b"")
+            out.append(entry)
+        return out
+
+    def clear(self, peer: PeerKey) -> list[Entry]:
+        """All of them, in the order they came; none are here any more."""
+        self._bytes.pop(peer, None)
+        return [entry for _, entry in self._rows.pop(peer, {}).values()]
