@@ -20,7 +20,7 @@ from tallystick.node.blobs import BlobError, MemoryBlobs
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol import codec
 from tallystick.protocol.act import Sealed
-from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_untrusted
+from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_known
 from tallystick.protocol.kinds.refound import Before
 from tallystick.protocol.ledger import Executed, Head, Ledger
 from tallystick.protocol.merkle import CompactRange
@@ -240,8 +240,8 @@ class Archive:
         data = self.store.get(layout.ENTRY + entry_id)
         if data is None:
             return None
-        entry = read_entry_untrusted(data[64:], data[:64], None)
-        if entry.id != entry_id:
+        entry = read_entry_known(entry_id, data[64:], data[:64])
+        if entry is None:
             raise StoreError(f"entry {entry_id.hex()[:8]} is damaged: its bytes have another id")
         if entry.annex_hash is not None and (annex := self.store.get(layout.ANNEX + entry_id)) is not None:
             add_annex_untrusted(entry, annex)

@@ -28,7 +28,9 @@ class Preview:
     """The state after everything pending, for a block at `time`."""
 
     def __init__(self, context_for: Callable[[int], Context]) -> None:
-        self.state = State()
+        self._state = State()
+        self._behind: dict[str, bytes | None] = {}
+        """Sealed rows that nobody has asked for yet: while a ledger is fetched nobody looks."""
         self._context_for = context_for
         self._fresh: dict[bytes, Pending] = {}
         self._pendings: list[Pending] = []
@@ -40,10 +42,18 @@ class Preview:
         self._fold: Fold | None = None
         self.time = 0
 
+    @property
+    def state(self) -> State:
+        """The state as of the last refresh; after a block, and until then, the sealed one."""
+        if self._behind:
+            self._state.load(self._behind.items())
+            self._behind = {}
+        return self._state
+
     def follow(self, rows: Iterable[tuple[str, bytes | None]], pendings: Iterable[Pending]) -> None:
         """A block was committed: take over its rows; everything that is still pending is folded anew."""
-        self.state.rollback(0)
-        self.state.load(rows)
+        self._state.rollback(0)
+        self._behind.update(rows)
         self._fold = None
         self._tail = None
         self.time = 0

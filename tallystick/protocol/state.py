@@ -413,14 +413,16 @@ class State:
 
         What came and went since then has left no trace.
         """
-        before: dict[tuple[Table[Any, Any], Any], Any] = {}
+        before: dict[Table[Any, Any], dict[Any, Any]] = {table: {} for table in self.tables.values() if table.rooted}
         for table, key, old in self.journal[mark:] if mark else self.journal:
-            before.setdefault((table, key), old)
+            if table.rooted:
+                before[table].setdefault(key, old)
         rows: dict[str, bytes | None] = {}
-        for (table, key), old in before.items():
-            row = table.rows.get(key)
-            if (row is not None or old is not None) and table.rooted:
-                rows[path_of(table, key)] = None if row is None else table.encode(row)
+        for table, olds in before.items():
+            for key, old in olds.items():
+                row = table.rows.get(key)
+                if row is not None or old is not None:
+                    rows[path_of(table, key)] = None if row is None else table.encode(row)
         return rows
 
     def commit(self) -> None:

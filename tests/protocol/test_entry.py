@@ -21,6 +21,7 @@ from tallystick.protocol.entry import (
     encode_header,
     make_entry,
     read_annex_untrusted,
+    read_entry_known,
     read_entry_untrusted,
     signed_message,
     wire,
@@ -271,6 +272,23 @@ def test_what_is_made_is_what_is_read(
     assert is_valid(entry.device, signed_message(entry.id, entry.ledger), entry.signature)
     if annex is not None:
         assert read_annex_untrusted(annex) == {**(words or {}), "salt": SALT}
+    again = read_entry_known(entry.id, entry.header, entry.signature)
+    assert again is not None
+    for name in set(Entry.__slots__) - {"annex"}:
+        assert getattr(again, name) == getattr(entry, name), name
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case["name"])
+def test_what_was_judged_before_is_read_by_its_id_alone(case: dict[str, Any]) -> None:
+    """The same in every field; with any other id nothing is read."""
+    header, signature = bytes.fromhex(case["header"]), bytes.fromhex(case["signature"])
+    entry = read_entry_untrusted(header, signature, None)
+    again = read_entry_known(entry.id, header, signature)
+    assert again is not None
+    for name in Entry.__slots__:
+        assert getattr(again, name) == getattr(entry, name), name
+    assert read_entry_known(bytes(32), header, signature) is None
+    assert read_entry_known(entry.id, header[:-1], signature) is None
 
 
 @given(st.binary(max_size=200), st.binary(max_size=70), st.none() | st.binary(max_size=40), values)
