@@ -22,6 +22,19 @@ NOTHING_ON_PURPOSE = {
     "tallystick/protocol/kinds/base.py: check is only a promise",
 }
 
+TELLS_THE_TIME = {
+    # What has to do with a ledger asks this one, so that tests can play an evening in a minute.
+    "tallystick/node/clock.py",
+    # How old a file is: the file system's time.
+    "tallystick/cli/keys.py",
+    # Whether this machine slept: its own clock against the loop's.
+    "tallystick/node/transport_libp2p.py",
+    # A number that grows over restarts, and no time.
+    "tallystick/node/net_gossip.py",
+    # A program of its own, which imports nothing of the node.
+    "tallystick/cli/proof_check.py",
+}
+
 Check = Callable[[str], list[str]]
 
 
@@ -127,6 +140,20 @@ def excuses(text: str) -> list[str]:
     return found
 
 
+_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
+
+
+def clocks(text: str) -> list[str]:
+    """A look at the clock on the wall."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute) and (_last_name(node.value), node.attr) in _CLOCKS:
+            found.append(f"line {node.lineno}: {_last_name(node.value)}.{node.attr}")
+        elif isinstance(node, ast.ImportFrom) and node.module == "time":
+            found += [f"line {node.lineno}: time.{each.name}" for each in node.names if ("time", each.name) in _CLOCKS]
+    return found
+
+
 _FOREIGN = re.compile(
     "|".join(
         [
@@ -180,6 +207,12 @@ def test_no_test_waits_or_excuses_itself() -> None:
     assert problems(TESTS, excuses) == []
 
 
+def test_one_module_tells_the_time() -> None:
+    """Whoever replaces one clock has replaced them all."""
+    found = {each.partition(": ")[0] for each in problems(CODE, clocks)}
+    assert found == TELLS_THE_TIME
+
+
 def test_nothing_names_a_place_outside() -> None:
     """The repository works wherever it is put, with whatever mirror a machine uses."""
     assert problems(files_of(), foreign) == []
@@ -209,6 +242,10 @@ def test_nothing_names_a_place_outside() -> None:
         (excuses, "import pytest\n@pytest.mark.xfail()\ndef test(): assert 1\n"),
         (excuses, "import pytest\npytest.importorskip('x')\n"),
         (excuses, "import pytest\ndef test(): pytest.skip('no')\n"),
+        (clocks, "import time\nnow = time.time_ns()\n"),
+        (clocks, "from time import time\n"),
+        (clocks, "import datetime\ndatetime.datetime.now(datetime.UTC)\n"),
+        (clocks, "from datetime import date\ndate.today()\n"),
         (foreign, "see https://py" + "pi.org/p/x\n"),
         (foreign, "https://files.python" + "hosted.org/x.whl\n"),
         (foreign, "--index" + "-url https://mirror/simple\n"),
@@ -236,6 +273,8 @@ def test_each_check_finds_its_fault(check: Check, text: str) -> None:
         (hollow, "@overload\ndef f(x: int) -> int: ...\n"),
         (excuses, "async def test(): await trio.sleep(1)\n"),
         (excuses, "words.skip(1)\n"),
+        (clocks, "import time\ntime.monotonic()\ntime.sleep(1)\n"),
+        (clocks, "from time import localtime, strftime\n"),
         (foreign, "~/.local/share/tallystick and docs/work/x and a/home/b\n"),
     ],
 )

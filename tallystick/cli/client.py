@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick.cli import output
 from tallystick.cli.errors import CommandError
 from tallystick.cli.line import ANSWER_S, connect
+from tallystick.node.clock import now_ms
 from tallystick.node.errors import ExitCode, HomeError, HomeReason, NodeError
 
 if TYPE_CHECKING:
@@ -168,10 +169,6 @@ class Client:
     def _ask(self, line: Line, method: str, op: str, args: Mapping[str, Any], key: SecretKey | None) -> Any:
         with line:
             return line.exchange(method, op, args, key)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def wanted_ledger(home: Home, options: Options) -> str | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tallystick.cli import output
-from tallystick.cli.client import Client, now_ms
+from tallystick.cli.client import Client
+from tallystick.node.clock import now_ms
 from tallystick.node.home import Home, default_path
 
 if TYPE_CHECKING:

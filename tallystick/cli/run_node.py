@@ -17,6 +17,7 @@ import trio
 from tallystick.cli import output
 from tallystick.cli.errors import CommandError
 from tallystick.node import arriving_net, joining, service, service_keys
+from tallystick.node.clock import now_ms
 from tallystick.node.desk import Desk
 from tallystick.node.errors import ExitCode
 from tallystick.node.net_address import read_address_untrusted
@@ -180,7 +181,7 @@ def unmute(home: Home, prefix: str | None, *, accept_loss: bool) -> dict[str, An
     async def work() -> dict[str, Any]:
         async with service.open_node(home, prefix, listen=arriving_net.LOOPBACK) as node:
             await service_keys.unmute(node, accept_loss=accept_loss)
-            return Desk(node.core).sealing(service.now_ms())
+            return Desk(node.core).sealing(now_ms())
 
     return _in_loop(work)
 

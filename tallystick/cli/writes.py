@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tallystick.cli import keys, output
-from tallystick.cli.client import Client, now_ms
+from tallystick.cli.client import Client
 from tallystick.cli.errors import warn
 from tallystick.cli.reads import open_home
+from tallystick.node.clock import now_ms
 from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:

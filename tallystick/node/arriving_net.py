@@ -17,12 +17,13 @@ import trio
 from tallystick.node import enrolment, knock, recovering
 from tallystick.node.archive import Archive
 from tallystick.node.arriving import begin, claim_here, has_anchor, own_request
+from tallystick.node.clock import now_ms
 from tallystick.node.desk import Desk
 from tallystick.node.enrolment import EnrolmentError
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.identity import read_identity, read_node_secret
 from tallystick.node.joining import Request, UnreachableError, knocking
-from tallystick.node.service import now_ms, open_node
+from tallystick.node.service import open_node
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey

@@ -13,13 +13,13 @@ Source: docs/spec/sync.md#reaching
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from tallystick.node.archive import ContactRow
+from tallystick.node.clock import now_ms
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.messages import Bye, encode_message
 from tallystick.node.neighbours import Circle, Neighbours, Tie
@@ -329,8 +329,3 @@ def _where(session: Session, known: Sequence[str]) -> str:
     # It came from a port at which nobody answers; the one at which it listens on that machine says more.
     host = session.address.rpartition("/tcp/")[0]
     return next((each for each in reversed(known) if each.rpartition("/tcp/")[0] == host), session.address)
-
-
-def now_ms() -> int:
-    """The clock on the wall, in ms of UTC."""
-    return time.time_ns() // 1_000_000

@@ -32,6 +32,7 @@ from tallystick.node import (
 )
 from tallystick.node.archive import Archive
 from tallystick.node.aside import LONG, Aside
+from tallystick.node.clock import now_ms, seconds_until
 from tallystick.node.collector import collecting_rarely
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
@@ -90,11 +91,6 @@ MEET_S: Final = 2.0
 SYNC_S: Final = 20.0
 
 
-def now_ms() -> int:
-    """The clock on the wall, in ms of UTC."""
-    return time.time_ns() // 1_000_000
-
-
 class Node:
     """A core, a transport and a desk, while they run."""
 
@@ -109,7 +105,7 @@ class Node:
         self.read_only: StoreError | None = None
         self.held: SecretKey | None = None
         """The signing key, while it is unlocked."""
-        self._started = now_ms()
+        self._started_s = trio.current_time()
         self._has_met = False
         """Whether somebody has had time to say what this database may not know, since the start."""
         self.held_until = 0
@@ -220,9 +216,8 @@ class Node:
 
     async def _tick(self) -> None:
         while True:
-            wait_s = max(0, self.core.wake - now_ms()) / 1000
             self._changed = trio.Event()
-            with trio.move_on_after(min(wait_s, 1.0)):
+            with trio.move_on_after(min(seconds_until(self.core.wake), 1.0)):
                 await self._changed.wait()
             now = now_ms()
             service_keys.drop_idle(self, now)
@@ -426,7 +421,7 @@ class Node:
 
     async def _meet_first(self) -> None:
         """Before the first entry after a start, let somebody who is there say what this database may not know."""
-        left_s = MEET_S - (now_ms() - self._started) / 1000
+        left_s = MEET_S - (trio.current_time() - self._started_s)
         if self._has_met or left_s <= 0:
             return
         with trio.move_on_after(left_s):

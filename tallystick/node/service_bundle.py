@@ -12,9 +12,9 @@ import trio
 
 from tallystick.node.bundle import Contents, Taken, taking
 from tallystick.node.bundle_file import open_bundle, write_bundle_file
+from tallystick.node.clock import now_ms
 from tallystick.node.effects import Wake
 from tallystick.node.errors import StoreError
-from tallystick.node.reach import now_ms
 from tallystick.node.verifier import verdicts_of
 
 if TYPE_CHECKING:

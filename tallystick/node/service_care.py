@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tallystick.node.reach import now_ms
+from tallystick.node.clock import now_ms
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey

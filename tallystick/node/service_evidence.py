@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from tallystick.node.blobs import FILE_BYTES_MAX
+from tallystick.node.clock import now_ms
 from tallystick.node.desk import Desk
 from tallystick.node.errors import ExitCode, NodeError
-from tallystick.node.reach import now_ms
 from tallystick.node.reads_evidence import evidence_of, is_here, keep_file, named_files
 
 if TYPE_CHECKING:

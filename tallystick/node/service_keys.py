@@ -6,10 +6,10 @@ Source: docs/spec/membership.md#keys, docs/spec/finality.md#guard
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node import enrolment, recovering
+from tallystick.node.clock import now_ms
 from tallystick.node.desk import Desk
 from tallystick.node.effects import Wake
 from tallystick.node.errors import StoreError
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from tallystick.node.service_args import DeviceTicketArgs, MemberTicketArgs, UnlockArgs
 
 log = logging.getLogger("tallystick.node")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def drop_idle(node: Node, now: int) -> None:
@@ -60,7 +56,7 @@ async def unmute(node: Node, *, accept_loss: bool) -> None:
     try:
         # Meeting the others may have settled it.
         if node.core.sealer.muted:
-            node.core.sealer.unmute(_now_ms())
+            node.core.sealer.unmute(now_ms())
         node.perform(node.core.effects())
     except StoreError as error:
         node.disk_failed(error)
@@ -74,7 +70,7 @@ async def unlock(node: Node, args: UnlockArgs, key: SecretKey | None) -> Any:
         raise KeyLockedError("the key of this device is needed", reason="wrong-key")
     node.held_idle_ms = args.idle_ms or node.config.unlock_ms
     node.held = key
-    node.held_until = _now_ms() + node.held_idle_ms
+    node.held_until = now_ms() + node.held_idle_ms
     # What sealers were found to have signed may wait for it.
     node.feed(Wake())
     return {"unlocked": True, "until": node.held_until}
@@ -89,7 +85,7 @@ async def lock(node: Node, args: ReadArgs, key: SecretKey | None) -> Any:
 
 async def device_ticket(node: Node, args: DeviceTicketArgs, key: SecretKey | None) -> Any:
     """Wait for a new machine of this member, for ten minutes. Raises NodeError: key-locked, wrong-key, limit."""
-    now = _now_ms()
+    now = now_ms()
     if node.read_only is not None:
         raise node.read_only
     key = key or node.key_at_hand(now)
@@ -102,4 +98,4 @@ async def device_ticket(node: Node, args: DeviceTicketArgs, key: SecretKey | Non
 
 async def member_ticket(node: Node, args: MemberTicketArgs, key: SecretKey | None) -> Any:
     """Where somebody who has lost a device finds this ledger. Raises NodeError."""
-    return recovering.member_ticket_json(node.core, Desk(node.core).view(_now_ms()), args.partner)
+    return recovering.member_ticket_json(node.core, Desk(node.core).view(now_ms()), args.partner)

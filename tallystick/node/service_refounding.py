@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tallystick.node.clock import now_ms
 from tallystick.node.errors import StoreError
-from tallystick.node.reach import now_ms
 from tallystick.node.refounding import refound
 
 if TYPE_CHECKING:

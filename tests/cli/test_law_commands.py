@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.cli.client import now_ms
 from tallystick.cli.toml import to_toml
+from tallystick.node.clock import now_ms
 from tests.cli.called import Caller
 
 

@@ -66,6 +66,10 @@ def charter(interval: str) -> dict[str, Any]:
     return {**CHARTER, "finality": {"interval": interval}}
 
 
+#: How `tally` is started.
+TALLY = (sys.executable, "-m", "tallystick")
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -108,10 +112,10 @@ def until(
         pause(step_s)
 
 
-def command(*args: str | Path, environment: Mapping[str, str] | None = None) -> Said:
+def command(*args: str | Path, environment: Mapping[str, str] | None = None, program: Sequence[str] = TALLY) -> Said:
     """Run `tally` as a process without a terminal."""
     done = subprocess.run(
-        [sys.executable, "-m", "tallystick", *map(str, args)],
+        [*program, *map(str, args)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -196,7 +200,7 @@ class Computer:
 
     def program(self) -> list[str]:
         """How `tally` is started as a node here."""
-        return [sys.executable, "-m", "tallystick"]
+        return [*TALLY]
 
     def launch(self, *args: str) -> None:
         """Start the node, without waiting for it."""

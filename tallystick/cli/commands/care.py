@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import output
-from tallystick.cli.client import Client, choose_ledger, now_ms
+from tallystick.cli.client import Client, choose_ledger
 from tallystick.cli.command import argument, command, option, write
 from tallystick.cli.errors import CommandError
 from tallystick.cli.reads import home_path, open_home
 from tallystick.cli.text import clean, plural, short
+from tallystick.node.clock import now_ms
 from tallystick.node.errors import ExitCode, NodeError
 
 if TYPE_CHECKING:

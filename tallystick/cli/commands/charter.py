@@ -65,8 +65,9 @@ def _ask_about(op: str) -> Callable[[Options, str], int]:
     """A question about a charter in a file, put to the ledger that is here."""
 
     def ask(options: Options, file: str) -> int:
-        from tallystick.cli.client import Client, now_ms
+        from tallystick.cli.client import Client
         from tallystick.cli.reads import open_home
+        from tallystick.node.clock import now_ms
 
         text = read_text(Path(file))
         answer = Client(open_home(options), options).unsigned(op, {"charter": text})

@@ -176,7 +176,7 @@ def join_as_device(
             output.result(f"{text}\nthe six words of this computer: {_words(key.public)}")
             output.note(options, "on the other computer: `tally device add --reply REPLY`")
         return 0
-    from tallystick.cli.client import now_ms
+    from tallystick.node.clock import now_ms
 
     if read_ticket.expires < now_ms():
         raise CommandError("ticket-expired", "this ticket has expired", exit_code=ExitCode.UNTRUSTED)
@@ -188,9 +188,9 @@ def join_as_device(
 
 
 def _join_from_bundle(home: Home, options: Options, ticket: Any, bundle: str, passphrase_file: str | None) -> int:
-    from tallystick.cli.client import now_ms
     from tallystick.cli.commands.bundle import bundle_args
     from tallystick.node.arriving import check_is_added, unpacked
+    from tallystick.node.clock import now_ms
     from tallystick.node.identity import read_identity
 
     device_key = read_identity(home).device

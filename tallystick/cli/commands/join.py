@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
-from tallystick.cli.client import now_ms
 from tallystick.cli.command import argument, command, option
 from tallystick.cli.commands.bundle import bundle_args
 from tallystick.cli.errors import UsageError
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural
+from tallystick.node.clock import now_ms
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options

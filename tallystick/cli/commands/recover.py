@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
-from tallystick.cli.client import Client, choose_ledger, now_ms
+from tallystick.cli.client import Client, choose_ledger
 from tallystick.cli.command import Group, argument, command, option, write
 from tallystick.cli.errors import CommandError
 from tallystick.cli.files import read_text
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural, short
+from tallystick.node.clock import now_ms
 from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:

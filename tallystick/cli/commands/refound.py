@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
-from tallystick.cli.client import Client, now_ms
+from tallystick.cli.client import Client
 from tallystick.cli.command import argument, command, option
 from tallystick.cli.errors import CommandError, UsageError
 from tallystick.cli.files import read_text
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural, short, stamp
+from tallystick.node.clock import now_ms
 from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -106,9 +106,9 @@ init: Final = command(
 
 
 def _found(options: Options, charter: str) -> int:
-    from tallystick.cli.client import now_ms
     from tallystick.cli.commands.charter import read_charter_file
     from tallystick.cli.text import clean, stamp
+    from tallystick.node.clock import now_ms
     from tallystick.node.founding import found as start_ledger
     from tallystick.node.identity import read_identity
     from tallystick.protocol.charter_lint import lint
