@@ -373,7 +373,7 @@ class NodeCore:
         except MessageError:
             return
         if isinstance(message, m.New):
-            self.sync.on_new(session, message.heads, self.now)
+            self.sync.on_hint(session, message.heads, self.now)
 
     # -- entries -------------------------------------------------------------------------------------------------------
 

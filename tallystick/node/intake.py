@@ -38,8 +38,11 @@ Wire = tuple[bytes, bytes, bytes | None]
 ORPHANS_MAX: Final = 1000
 ORPHAN_BYTES_MAX: Final = 8 * 1024 * 1024
 ORPHAN_MS: Final = 300_000
-#: Pending entries of one device that are taken without having been asked for.
+#: Pending entries of one device that are taken without having been asked for, and their bytes.
 PENDING_PER_DEVICE_MAX: Final = 2000
+PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
+#: So many times that of a device which a block needs: sealers name what they have, and one may lie.
+NAMED_TIMES: Final = 16
 
 
 #: Devices that the sealed state does not know whose first entries are kept.
@@ -157,7 +160,7 @@ class Intake:
             if away and (missing := pool.missing(away)):
                 orphaned |= self._set_aside(entry, peer, now, missing, 0)
                 continue
-            if not asked and self._is_flood(entry) and not (for_block and self._lend(peer)):
+            if self._is_flood(entry, asked=asked) and not (for_block and self._lend(peer)):
                 continue
             # It came again with what it waited for.
             self._drop(entry.id)
@@ -359,10 +362,18 @@ class Intake:
         )
         return waiting + sum(1 for row in state.recoveries.values() if row.member == member) < REQUESTS_MAX
 
-    def _is_flood(self, entry: Entry) -> bool:
-        row = self._ledger.state.devices.get(entry.device)
+    def _is_flood(self, entry: Entry, *, asked: bool = False) -> bool:
+        """Whether there are enough pending entries of this device.
+
+        Numbers alone do not tell: of a device that signs two entries of one number there may be any number of those.
+        """
+        state, pool = self._ledger.state, self._ledger.pool
+        row = state.devices.get(entry.device)
         sealed = -1 if row is None else row.head_seq
-        return entry.seq - sealed > PENDING_PER_DEVICE_MAX and entry.seq > self._named.get(entry.device, -1)
+        count, size = pool.weights.get(entry.device, (0, 0))
+        times = NAMED_TIMES if asked or entry.seq <= self._named.get(entry.device, -1) else 1
+        entries_max = times * PENDING_PER_DEVICE_MAX
+        return entry.seq - sealed > entries_max or count >= entries_max or size >= times * PENDING_BYTES_MAX
 
     def _lend(self, peer: PeerKey) -> bool:
         """Whether one entry more is taken beyond the limits, because a sealed block may need it.

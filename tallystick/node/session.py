@@ -47,6 +47,8 @@ class Session:
     """Pending entries it has, as far as we know."""
     wanted: dict[bytes, int] = field(default_factory=dict)
     """Heads asked for -> when."""
+    hinted: dict[bytes, int] = field(default_factory=dict)
+    """Heads asked for because of gossip that it handed on -> when; the oldest first."""
     needed: dict[bytes, int] = field(default_factory=dict)
     """What the block that is being sealed needs of it -> when it was asked for that."""
     hello_sent: int = -(2**62)

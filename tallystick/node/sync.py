@@ -9,6 +9,7 @@ Source: docs/spec/sync.md
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.hashing import tagged_hash
@@ -33,6 +34,10 @@ PUSH_ENTRIES_MAX: Final = 8
 HELLO_MS: Final = 20_000
 #: Entries that a peer may have named and not handed over.
 WANTED_MAX: Final = 65_536
+#: Entries that one gossip names: as many as are ever published at once.
+HINTS_MAX: Final = 64
+#: Entries that a peer is asked for because of gossip and has not handed over yet.
+HINTED_MAX: Final = 1024
 #: How long an answer may take before another peer is asked.
 ANSWER_MS: Final = 15_000
 #: How long a peer is left alone, each time longer, that has not given the next block though it says it has it.
@@ -121,7 +126,7 @@ class Sync:
                     part = fresh[start : start + 1024]
                     self.send(session.peer, m.New([(e.device, e.seq, e.id) for e in part]))
         if source is None:
-            heads = [(row.entry.device, row.entry.seq, row.entry.id) for row in rows[-64:]]
+            heads = [(row.entry.device, row.entry.seq, row.entry.id) for row in rows[-HINTS_MAX:]]
             self._out.append(Publish(m.encode_message(m.New(heads))))
 
     def tell_peers(self, peer: PeerKey, is_member: Callable[[PeerKey], bool]) -> None:
@@ -240,6 +245,27 @@ class Sync:
 
     def on_new(self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int) -> None:
         self._ask(session, heads, now)
+
+    def on_hint(self, session: Session, heads: Sequence[tuple[bytes, int, bytes]], now: int) -> None:
+        """Gossip: ask whoever handed it on. What it names is its author's word, and nobody's fault who passed it on."""
+        if len(heads) > HINTS_MAX:
+            return
+        pending, hinted = self._ledger.pool.entries, session.hinted
+        for entry_id, since in list(islice(hinted.items(), HINTS_MAX)):
+            if since + ANSWER_MS > now and entry_id not in pending:
+                break
+            del hinted[entry_id]
+        chains: list[tuple[bytes, int, bytes]] = []
+        for device, seq, entry_id in heads:
+            if entry_id in pending or entry_id in hinted or self._ledger.history.sealed(entry_id) is not None:
+                continue
+            asked = session.wanted.get(entry_id)
+            if len(hinted) >= HINTED_MAX or (asked is not None and asked + ANSWER_MS > now):
+                continue
+            hinted[entry_id] = now
+            chains.append((device, self._floor(device, seq, again=asked is not None), entry_id))
+        if chains:
+            self.send(session.peer, m.Want(chains))
 
     def on_want(self, session: Session, want: m.Want, now: int) -> None:
         """Serve pending entries, parents first."""

@@ -29,15 +29,17 @@ class Pending:
     `moment` is its time before it is clamped to the block time: max(claimed time, time of the block it cites,
     moments of its parents). Then at(e) = min(moment, block time), because the clamp passes through the maximum.
     `level` is 0 if all parents are sealed, else 1 + the highest among its unsealed parents.
+    `size` is that of its header and words, in bytes, as they were when it came.
     """
 
-    __slots__ = ("body", "entry", "level", "moment")
+    __slots__ = ("body", "entry", "level", "moment", "size")
 
     def __init__(self, entry: Entry, body: Body, moment: int, level: int) -> None:
         self.entry = entry
         self.body = body
         self.moment = moment
         self.level = level
+        self.size = len(entry.header) + len(entry.annex or b"")
 
     def key(self, time: int) -> tuple[int, int, bytes]:
         """Its place in the order, for a block of this time."""
@@ -48,7 +50,7 @@ class Pending:
 class Pool:
     """All pending entries this node knows."""
 
-    __slots__ = ("_children", "_history", "branches", "entries", "kinds", "tips")
+    __slots__ = ("_children", "_history", "branches", "entries", "kinds", "tips", "weights")
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -58,6 +60,8 @@ class Pool:
         """Kind -> how many entries of it there are."""
         self.branches: dict[bytes, dict[bytes, int]] = {}
         """Device -> ids at the ends of its branches -> seq."""
+        self.weights: dict[bytes, tuple[int, int]] = {}
+        """Device -> how many entries of it there are, on whatever branch, and their bytes."""
         self.tips: dict[bytes, None] = {}
         """Entries that no other pending entry refers to, in the order they came."""
         self._children: dict[bytes, int] = {}
@@ -84,6 +88,8 @@ class Pool:
                 tips.pop(parent, None)
         tips[entry_id] = None
         self.kinds[entry.kind] = self.kinds.get(entry.kind, 0) + 1
+        count, size = self.weights.get(entry.device, (0, 0))
+        self.weights[entry.device] = (count + 1, size + pending.size)
         branch = self.branches.get(entry.device)
         if branch is None:
             self.branches[entry.device] = {entry_id: entry.seq}
@@ -105,7 +111,7 @@ class Pool:
                 self._children.pop(parent, None)
                 if parent in self.entries:
                     self.tips[parent] = None
-        self._uncount(entry.kind)
+        self._uncount(pending)
         ends = self.branches[entry.device]
         del ends[entry_id]
         if ends:
@@ -126,7 +132,7 @@ class Pool:
                 continue
             self.tips.pop(entry_id, None)
             self._children.pop(entry_id, None)
-            self._uncount(pending.entry.kind)
+            self._uncount(pending)
             # The end of a branch is sealed with all of it, so the ends that stay are the ends they were.
             ends = self.branches.get(pending.entry.device)
             if ends is not None and ends.pop(entry_id, None) is not None and not ends:
@@ -172,12 +178,18 @@ class Pool:
             pending = None if prev is None else self.entries.get(prev)
         return None if pending is None else pending.entry.id
 
-    def _uncount(self, kind: str) -> None:
+    def _uncount(self, pending: Pending) -> None:
+        kind, device = pending.entry.kind, pending.entry.device
         left = self.kinds[kind] - 1
         if left:
             self.kinds[kind] = left
         else:
             del self.kinds[kind]
+        count, size = self.weights[device]
+        if count > 1:
+            self.weights[device] = (count - 1, size - pending.size)
+        else:
+            del self.weights[device]
 
     def _place(self, entry: Entry) -> tuple[int, int]:
         moment = entry.time

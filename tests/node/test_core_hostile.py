@@ -10,15 +10,22 @@ import pytest
 
 from tallystick.node import messages as m
 from tallystick.node.core import INBOX_MAX
-from tallystick.node.effects import HangUp
-from tallystick.node.intake import ORPHANS_MAX, PENDING_PER_DEVICE_MAX
+from tallystick.node.effects import HangUp, Send
+from tallystick.node.intake import (
+    NAMED_TIMES,
+    ORPHAN_BYTES_MAX,
+    ORPHAN_MS,
+    ORPHANS_MAX,
+    PENDING_BYTES_MAX,
+    PENDING_PER_DEVICE_MAX,
+)
 from tallystick.node.shelf import SHELVED_MAX
-from tallystick.node.sync import ANSWER_MS, WANTED_MAX, entry_wire
+from tallystick.node.sync import ANSWER_MS, HINTED_MAX, HINTS_MAX, WANTED_MAX, entry_wire, in_frames
 from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
 from tallystick.protocol import codec
 from tallystick.protocol.ballot import make_precommit
 from tallystick.protocol.block import ENTRIES_MAX
-from tallystick.protocol.entry import Entry, make_entry, wire
+from tallystick.protocol.entry import Entry, encode_annex, make_entry
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
@@ -118,34 +125,59 @@ def test_gossip_is_only_a_hint(recorded: tuple[Cluster, list[bytes]]) -> None:
     assert bo.key in ana.live.sync.sessions
 
 
-def test_a_flood_of_orphans_is_bounded(recorded: tuple[Cluster, list[bytes]]) -> None:
-    """Entries whose parents never come fill a bounded buffer, which is emptied when their sender goes."""
+def test_whoever_hands_on_a_flood_of_gossip_is_not_to_blame(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Names without end in somebody's gossip: few are asked for, and the neighbour who has passed them on stays."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    random = Random(6)
+    asked = len(ana.live.sync.sessions[bo.key].hinted)
+    for number in range(2 * WANTED_MAX // HINTS_MAX):
+        count = HINTS_MAX + number % 2
+        rows = [(random.randbytes(32), 7, random.randbytes(32)) for _ in range(count)]
+        gossip = Gossip(data=m.encode_message(m.New(rows)), peer=bo.key, author=random.randbytes(32))
+        for effect in ana.live.handle(gossip, cluster.now):
+            assert not isinstance(effect, HangUp)
+            if isinstance(effect, Send) and isinstance(want := m.Reader().read(effect.frames[0]), m.Want):
+                asked += len(want.chains)
+    assert asked == HINTED_MAX
+    # What is true is found all the same, and by gossip again once the others should have come.
+    told = _chain(cluster, "bo", 1)[0]
+    gossip = Gossip(data=m.encode_message(m.New([(told.device, told.seq, told.id)])), peer=bo.key, author=bo.key)
+    now = cluster.now + ANSWER_MS
+    wants = [effect for effect in ana.live.handle(gossip, now) if isinstance(effect, Send)]
+    assert m.Want([(told.device, told.seq, told.id)]) in [m.Reader().read(each.frames[0]) for each in wants]
+
+
+@pytest.mark.parametrize(("words", "most"), [(0, ORPHANS_MAX), (60_000, ORPHAN_BYTES_MAX // 60_000)])
+def test_a_flood_of_orphans_is_bounded(recorded: tuple[Cluster, list[bytes]], words: int, most: int) -> None:
+    """Entries whose parents never come fill a bounded buffer, which is emptied when their sender goes, or in time."""
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
     random = Random(3)
-    for _ in range(40):
-        rows = [
-            wire(
-                make_entry(
-                    bo.secret,
-                    ledger=cluster.ledger_id,
-                    seq=500 + random.randrange(10**6),
-                    prev=random.randbytes(32),
-                    links=(),
-                    seal=None,
-                    time=cluster.now,
-                    kind="withdraw",
-                    body=Withdraw(offer=random.randbytes(32)).to_map(),
-                )
-            )
-            for _ in range(64)
-        ]
-        cluster.perform(
-            ana, ana.live.handle(Frame(peer=bo.key, data=m.encode_message(m.Entries(rows))), cluster.clock(ana))
+    annex = encode_annex(bytes(16), {"note": "x" * words}) if words else None
+    loose = [
+        make_entry(
+            bo.secret,
+            ledger=cluster.ledger_id,
+            seq=500 + random.randrange(10**6),
+            prev=random.randbytes(32),
+            links=(),
+            seal=None,
+            time=cluster.now,
+            kind="withdraw",
+            body=Withdraw(offer=random.randbytes(32)).to_map(),
+            annex=annex,
         )
-    assert 0 < ana.live.intake.orphan_count <= ORPHANS_MAX
-    ana.live.handle(PeerDown(peer=bo.key, reason="gone"), cluster.clock(ana))
-    assert ana.live.intake.orphan_count == 0
+        for _ in range(2 * most)
+    ]
+    for is_over in (
+        lambda: ana.live.intake.expire(cluster.clock(ana) + ORPHAN_MS + 1),
+        lambda: ana.live.handle(PeerDown(peer=bo.key, reason="gone"), cluster.clock(ana)),
+    ):
+        _hand_over(cluster, loose)
+        assert 0.9 * most < ana.live.intake.orphan_count <= most
+        is_over()
+        assert ana.live.intake.orphan_count == 0
 
 
 def test_a_pending_entry_is_taken_with_its_words_only(recorded: tuple[Cluster, list[bytes]]) -> None:
@@ -182,7 +214,7 @@ def test_a_forged_message_for_the_next_height_harms_only_its_sender(recorded: tu
     assert [row for row in cluster.left if row[1] != "cy"] == []
 
 
-def _chain(cluster: Cluster, name: str, count: int) -> list[Entry]:
+def _chain(cluster: Cluster, name: str, count: int, words: bytes | None = None) -> list[Entry]:
     """Good entries of one partner, one after the other, that nobody has seen yet."""
     machine = cluster.machines[name]
     head = machine.live.ledger.head
@@ -200,6 +232,7 @@ def _chain(cluster: Cluster, name: str, count: int) -> list[Entry]:
             time=cluster.now,
             kind="withdraw",
             body=Withdraw(offer=cluster.ledger_id).to_map(),
+            annex=words,
         )
         prev = entry.id
         entries.append(entry)
@@ -209,8 +242,8 @@ def _chain(cluster: Cluster, name: str, count: int) -> list[Entry]:
 def _hand_over(cluster: Cluster, entries: list[Entry]) -> None:
     """Bo sends entries to Ana, as many in a frame as fit."""
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
-    for start in range(0, len(entries), 64):
-        frame = m.encode_message(m.Entries([entry_wire(entry) for entry in entries[start : start + 64]]))
+    for part in in_frames([entry_wire(entry) for entry in entries]):
+        frame = m.encode_message(m.Entries(part))
         cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=frame), cluster.clock(ana)))
 
 
@@ -274,6 +307,66 @@ def test_what_a_sealer_names_for_a_block_is_taken_however_many(recorded: tuple[C
     cluster.run_until(
         lambda: ana.live.ledger.state.devices[bo.secret.public].head_seq == entries[-1].seq, 3_600_000, "all is sealed"
     )
+
+
+def test_entries_of_one_number_are_counted_too(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """A device that signs thousands of entries of one number has no more of them pending than any other."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    device = bo.secret.public
+    first = _chain(cluster, "bo", 1)[0]
+    _hand_over(cluster, [_with_time(bo, first, cluster.now + number) for number in range(PENDING_PER_DEVICE_MAX + 300)])
+    count, _ = ana.live.ledger.pool.weights[device]
+    # What was being judged at the same time has come in besides.
+    assert PENDING_PER_DEVICE_MAX <= count <= PENDING_PER_DEVICE_MAX + 4 * 64
+    assert len(ana.live.ledger.pool.branches[device]) == count
+
+
+def _with_time(machine: Machine, entry: Entry, time: int) -> Entry:
+    """The same entry, signed for another moment."""
+    return make_entry(
+        machine.secret,
+        ledger=entry.ledger,
+        seq=entry.seq,
+        prev=entry.prev,
+        links=entry.links,
+        seal=entry.seal,
+        time=time,
+        kind=entry.kind,
+        body=entry.body,
+    )
+
+
+def test_long_words_fill_the_room_of_a_device_sooner(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Of one device so many bytes are pending, however few entries they are."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    device = bo.secret.public
+    words = encode_annex(bytes(16), {"note": "x" * 60_000})
+    _hand_over(cluster, _chain(cluster, "bo", 200, words))
+    count, size = ana.live.ledger.pool.weights[device]
+    assert PENDING_BYTES_MAX <= size <= PENDING_BYTES_MAX + 4 * FRAME_BYTES_MAX
+    assert count < 200
+
+
+def test_a_sealer_that_names_more_than_it_has_lifts_the_limit_so_far(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """What READYs name is taken beyond the limit, but not without end: whoever seals may cheat too."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    entry = _chain(cluster, "bo", 1)[0]
+    intake, pool = ana.live.intake, ana.live.ledger.pool
+    intake.need((), [codec.encode([[entry.device, [[2**50, bytes(32)]]]])])
+    for number, (count, size, taken) in enumerate(
+        (
+            (PENDING_PER_DEVICE_MAX, PENDING_BYTES_MAX, 1),
+            (NAMED_TIMES * PENDING_PER_DEVICE_MAX, 0, 0),
+            (1, NAMED_TIMES * PENDING_BYTES_MAX, 0),
+        )
+    ):
+        pool.weights[entry.device] = (count, size)
+        another = _with_time(bo, entry, cluster.now + number)
+        batch, _ = intake.open([entry_wire(another)], bo.key, cluster.now)
+        assert len(batch.entries) == taken
 
 
 def test_names_of_entries_that_never_come_are_bounded(recorded: tuple[Cluster, list[bytes]]) -> None:

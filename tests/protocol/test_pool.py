@@ -124,11 +124,12 @@ def test_taking_back_the_last_one_leaves_no_trace() -> None:
     a = entry("ana", 0)
     b = entry("bo", 0, links=[a])
     pool = pool_of(a, b)
-    before = (set(pool.tips), {device: dict(ends) for device, ends in pool.branches.items()}, dict(pool._children))
+    branches = {device: dict(ends) for device, ends in pool.branches.items()}
+    before = (set(pool.tips), branches, dict(pool._children), dict(pool.weights))
     for each in (entry("bo", 1, prev=b, links=[a]), entry("cy", 0, links=[a, b]), entry("bo", 0, links=[a], time=3000)):
         pool.add(each, BODY)
         pool.remove_last(each.id)
-        assert (set(pool.tips), pool.branches, pool._children) == before
+        assert (set(pool.tips), pool.branches, pool._children, pool.weights) == before
 
 
 def test_what_is_sealed_makes_room_and_the_rest_is_placed_anew() -> None:
@@ -209,7 +210,7 @@ def test_the_order_of_arrival_does_not_matter(made: list[Entry], seed: int, time
     assert {row.entry.id: (row.moment, row.level) for row in pool.entries.values()} == {
         row.entry.id: (row.moment, row.level) for row in other.entries.values()
     }
-    assert (set(pool.tips), pool.branches) == (set(other.tips), other.branches)
+    assert (set(pool.tips), pool.branches, pool.weights) == (set(other.tips), other.branches, other.weights)
     assert pool.frontier(time) == other.frontier(time)
     order = sorted(pool.entries.values(), key=lambda row: row.key(time))
     seen: set[bytes] = {ROOT}
@@ -239,6 +240,9 @@ def test_settling_is_as_if_it_had_always_been_sealed(made: list[Entry], seed: in
         row.entry.id: (row.moment, row.level) for row in fresh.entries.values()
     }
     assert (set(pool.tips), pool.branches, pool._children) == (set(fresh.tips), fresh.branches, fresh._children)
+    assert pool.weights == fresh.weights
+    assert sum(count for count, _ in pool.weights.values()) == len(pool)
+    assert sum(size for _, size in pool.weights.values()) == sum(len(row.entry.header) for row in pool.entries.values())
 
 
 @pytest.mark.parametrize("seal", [True, False])
