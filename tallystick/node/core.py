@@ -23,7 +23,7 @@ from tallystick.node.forking import ForkWatch
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
 from tallystick.node.lineage import learn_line, left_for
 from tallystick.node.messages import MessageError
-from tallystick.node.muting import is_coming_back, own_news
+from tallystick.node.muting import check_own
 from tallystick.node.net_address import peer_id
 from tallystick.node.sealer import Sealer
 from tallystick.node.session import Session
@@ -98,7 +98,7 @@ class NodeCore:
         self.blobs = BlobExchange(self)
         self.loose = list(loose)
         """Our own entries from before the ledger was here: a join."""
-        self._handed_in = frozenset(entry.id for entry in loose)
+        self.handed_in = frozenset(entry.id for entry in loose)
         """They come back with the ledger, and are no news."""
         self.alarm = ""
         """Why this node trusts its ledger no more; nothing is sealed then."""
@@ -151,10 +151,8 @@ class NodeCore:
                 self.sync.addresses = list(addresses)
                 self.sync.greet_all(now)
             case Writable() | Wake():
-                # Whatever was refused is asked for again by the other side; nothing is kept for it here.
-                self._repair_next = (
-                    min(self._repair_next, now + 1000) if isinstance(event, Writable) else self._repair_next
-                )
+                if isinstance(event, Writable):
+                    self._on_writable(event.peer)
             case _:
                 assert_never(event)
         if now >= self._repair_next:
@@ -237,6 +235,13 @@ class NodeCore:
     def _on_up(self, event: PeerUp) -> None:
         session = Session(event.peer, event.address, event.outbound, event.relayed, self.now)
         self.sync.open(session, self.now)
+
+    def _on_writable(self, peer: PeerKey) -> None:
+        """Something was refused by the queue to a peer, and there is room again: the other side asks for it anew."""
+        self._repair_next = min(self._repair_next, self.now + 1000)
+        session = self.sync.sessions.get(peer)
+        if session is not None and session.greeted:
+            self.sync.on_room(session, self.now)
 
     def _on_frame(self, peer: PeerKey, data: bytes) -> None:
         session = self.sync.sessions.get(peer)
@@ -408,7 +413,7 @@ class NodeCore:
         if taken.added:
             self.archive.keep((pending.entry for pending in taken.added), sync=False)
             # First, for the last of what was lost may settle that a backup was put back: then it is no sign of a copy.
-            self._check_own(taken.added)
+            check_own(self, taken.added)
             self._added(taken.added, peer)
         self._go_on(taken, peer)
 
@@ -430,14 +435,6 @@ class NodeCore:
         if any(row.body.INTRODUCES for row in added):
             self.out.append(Recheck())
         self.sealer.entries_came(self.now)
-
-    def _check_own(self, added: Sequence[Pending]) -> None:
-        # Our join is known, though it has no place here yet.
-        own = own_news(added, self.device, self.ledger.id, self._handed_in)
-        if own and not is_coming_back(own, self.archive.store, self.ledger.pool.branches.get(self.device, ())):
-            self.sealer.mute(
-                "entries of this device came from elsewhere: a copy of it runs, or its data are an old backup"
-            )
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
@@ -474,7 +471,7 @@ class NodeCore:
         if session is not None:
             peer = session.peer
             taken = self.intake.unshelve(peer, block.entry_ids, self.now)
-            self._check_own(taken.added)
+            check_own(self, taken.added)
             self.take(self.intake.unshelve_rest(peer, session.blocks_read - 1, self.now), peer)
             if self.ledger.head is not head:
                 # What came in between was enough for a block of our own.
@@ -486,7 +483,7 @@ class NodeCore:
             if isinstance(assembled, Missing):
                 return False
             # What we handed in ourselves is stored, and pending until this block.
-            self.seal(block, assembled, {row.entry.id for row in taken.added} - self._handed_in)
+            self.seal(block, assembled, {row.entry.id for row in taken.added} - self.handed_in)
             is_sealed = True
         finally:
             if is_sealed:

@@ -5,36 +5,33 @@ Source: docs/spec/finality.md#guard
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tallystick.node.errors import ExitCode, NodeError
 
 if TYPE_CHECKING:
     from tallystick.node.core import NodeCore
-    from tallystick.node.store import Store
-    from tallystick.protocol.entry import Entry
     from tallystick.protocol.pool import Pending
 
 
-def own_news(added: Sequence[Pending], device: bytes, ledger: bytes, known: Collection[bytes]) -> list[Entry]:
-    """Entries of our own device that came from others and that it does not know.
+def check_own(core: NodeCore, added: Sequence[Pending]) -> None:
+    """Entries came from others: those of our own device, which it does not know, make the node mute.
 
-    What it wrote in a ledger before this one is fetched like that of everybody.
+    For a copy of the device runs then, unless a backup was put back: then what the guard remembers is only coming back.
+    Our join is known, though it has no place here yet.
     """
-    return [
-        row.entry
-        for row in added
-        if row.entry.device == device and row.entry.ledger == ledger and row.entry.id not in known
-    ]
-
-
-def is_coming_back(own: Sequence[Entry], store: Store, ends: Collection[bytes]) -> bool:
-    """Whether these are explained by a backup that was put back: only what the guard remembers, on one branch.
-
-    Anything else says that a copy of this device runs. `ends`: of the branches of it that are pending.
-    """
-    return store.is_restored and all(entry.seq <= store.guard.state.seq for entry in own) and len(ends) <= 1
+    device, store = core.device, core.archive.store
+    # What it wrote in a ledger before this one is fetched like that of everybody.
+    mine = (row.entry for row in added if row.entry.device == device and row.entry.ledger == core.ledger.id)
+    own = [entry for entry in mine if entry.id not in core.handed_in]
+    if not own or (
+        store.is_restored
+        and all(entry.seq <= store.guard.state.seq for entry in own)
+        and len(core.ledger.pool.branches.get(device, ())) <= 1
+    ):
+        return
+    core.sealer.mute("entries of this device came from elsewhere: a copy of it runs, or its data are an old backup")
 
 
 def check_can_unmute(core: NodeCore) -> None:

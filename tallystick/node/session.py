@@ -45,8 +45,12 @@ class Session:
     """When its last message came, in ms of our clock."""
     known: set[bytes] = field(default_factory=set)
     """Pending entries it has, as far as we know."""
-    wanted: dict[bytes, int] = field(default_factory=dict)
-    """Heads asked for -> when."""
+    wanted: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Heads asked for -> when, and how many entries it had brought by then."""
+    brought: int = 0
+    """New entries that have come of it."""
+    cuts: dict[bytes, tuple[int, tuple[int, bytes]]] = field(default_factory=dict)
+    """Heads that it has asked for and not got yet -> from which number on, and where our answer ended."""
     hinted: dict[bytes, int] = field(default_factory=dict)
     """Heads asked for because of gossip that it handed on -> when; the oldest first."""
     needed: dict[bytes, int] = field(default_factory=dict)

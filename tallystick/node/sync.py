@@ -110,6 +110,7 @@ class Sync:
         rows = [row for row in added if row.moment <= now + AHEAD_MS_MAX and not self._is_stopped(row.entry)]
         if source is not None and (giver := self.sessions.get(source)) is not None:
             giver.known.update(row.entry.id for row in added)
+            giver.brought += len(added)
         if not rows:
             return
         size = sum(len(row.entry.header) + len(row.entry.annex or b"") for row in rows)
@@ -244,7 +245,18 @@ class Sync:
             self.send_heads(session, now, reply=False)
 
     def on_new(self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int) -> None:
-        self._ask(session, heads, now)
+        """New entries, or the rest of an answer that had to end somewhere."""
+        self._ask(session, heads, now, may_go_on=True)
+
+    def on_room(self, session: Session, now: int) -> None:
+        """There is room again in the queue to a peer: tell it anew what is here, for something was lost on the way."""
+        rows = [
+            (bytes(device), int(seq), bytes(entry_id))  # type: ignore[call-overload]
+            for device, ends in self._ledger.frontier(now)
+            for seq, entry_id in ends  # type: ignore[attr-defined]
+        ]
+        for start in range(0, len(rows), _HEADS_PER_PART):
+            self.send(session.peer, m.New(rows[start : start + _HEADS_PER_PART]))
 
     def on_hint(self, session: Session, heads: Sequence[tuple[bytes, int, bytes]], now: int) -> None:
         """Gossip: ask whoever handed it on. What it names is its author's word, and nobody's fault who passed it on."""
@@ -260,7 +272,7 @@ class Sync:
             if entry_id in pending or entry_id in hinted or self._ledger.history.sealed(entry_id) is not None:
                 continue
             asked = session.wanted.get(entry_id)
-            if len(hinted) >= HINTED_MAX or (asked is not None and asked + ANSWER_MS > now):
+            if len(hinted) >= HINTED_MAX or (asked is not None and asked[0] + ANSWER_MS > now):
                 continue
             hinted[entry_id] = now
             chains.append((device, self._floor(device, seq, again=asked is not None), entry_id))
@@ -268,22 +280,42 @@ class Sync:
             self.send(session.peer, m.Want(chains))
 
     def on_want(self, session: Session, want: m.Want, now: int) -> None:
-        """Serve pending entries, parents first."""
+        """Serve pending entries, parents first: as many as one answer may hold, and then the names of what is left."""
         pool = self._ledger.pool
         floor = {device: seq for device, seq, _ in want.chains}
         # A dict and no set: two nodes that are asked the same send the same, in the same order.
-        asked = dict.fromkeys(entry_id for _, _, entry_id in want.chains)
-        found, _ = pool.closure(entry_id for entry_id in asked if entry_id in pool.entries)
+        asked = {entry_id: seq for _, seq, entry_id in want.chains if entry_id in pool.entries}
+        found, _ = pool.closure(asked)
         rows = [
             row
             for row in found.values()
             if row.entry.seq >= floor.get(row.entry.device, 0)
             and (row.entry.device in floor or row.entry.id in asked or row.entry.id not in session.known)
         ]
-        rows.sort(key=lambda row: row.level)
+        rows.sort(key=_place)
+        # Where a device has branched its numbers do not tell what has come: then it goes on where the answer ended.
+        cuts = [session.cuts.pop(entry_id, None) for entry_id in asked]
+        ends = [cut[1] for cut, seq in zip(cuts, asked.values(), strict=True) if cut is not None and cut[0] == seq]
+        if ends and len(ends) == len(asked):
+            end = min(ends)
+            rows = [row for row in rows if _place(row) > end]
+        size = 0
+        for count, row in enumerate(rows):
+            size += row.size + 100
+            if size > ANSWER_BYTES_MAX and count:
+                # More would not fit into the queue to this peer, and be lost.
+                left = [entry_id for entry_id in asked if _place(pool.entries[entry_id]) >= _place(row)]
+                session.cuts.update((entry_id, (asked[entry_id], _place(rows[count - 1]))) for entry_id in left)
+                del rows[count:]
+                break
+        else:
+            left = []
         for part in in_frames([entry_wire(row.entry) for row in rows]):
             self.send(session.peer, m.Entries(part))
         session.known.update(row.entry.id for row in rows)
+        heads = [(entry.device, entry.seq, entry.id) for entry_id in left for entry in [pool.entries[entry_id].entry]]
+        for start in range(0, len(heads), _HEADS_PER_PART):
+            self.send(session.peer, m.New(heads[start : start + _HEADS_PER_PART]))
 
     def on_get_blocks(self, session: Session, ask: m.GetBlocks) -> None:
         """Serve blocks with as many entries as one answer may hold."""
@@ -372,12 +404,16 @@ class Sync:
         for session in self.sessions.values():
             session.known -= ids
             session.needed.clear()
+            session.cuts.clear()
             for entry_id in [entry_id for entry_id in session.wanted if entry_id in ids]:
                 del session.wanted[entry_id]
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _ask(self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int) -> None:
+    def _ask(
+        self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int, *, may_go_on: bool = False
+    ) -> None:
+        """Ask for what is not here; where an answer had to end, for the rest of it, if it has brought anything."""
         ledger = self._ledger
         chains: list[tuple[bytes, int, bytes]] = []
         for device, seq, entry_id in heads:
@@ -387,14 +423,15 @@ class Sync:
             if ledger.history.sealed(entry_id) is not None:
                 continue
             asked = session.wanted.get(entry_id)
-            if asked is not None and asked + ANSWER_MS > now:
+            is_late = asked is not None and asked[0] + ANSWER_MS <= now
+            if asked is not None and not is_late and not (may_go_on and asked[1] < session.brought):
                 continue
             if len(session.wanted) >= WANTED_MAX and not self._has_room(session, now):
                 self.hang_up(session.peer, "it names more than it hands over", blame=False)
                 self.close(session.peer)
                 return
-            session.wanted[entry_id] = now
-            chains.append((device, self._floor(device, seq, again=asked is not None), entry_id))
+            session.wanted[entry_id] = (now, session.brought)
+            chains.append((device, self._floor(device, seq, again=is_late), entry_id))
         for start in range(0, len(chains), _HEADS_PER_PART):
             self.send(session.peer, m.Want(chains[start : start + _HEADS_PER_PART]))
 
@@ -404,7 +441,7 @@ class Sync:
         session.wanted = {
             entry_id: asked
             for entry_id, asked in session.wanted.items()
-            if asked + ANSWER_MS > now and entry_id not in pending
+            if asked[0] + ANSWER_MS > now and entry_id not in pending
         }
         return len(session.wanted) < WANTED_MAX
 
@@ -440,6 +477,11 @@ class Sync:
         if self._digest is None:
             self._digest = tagged_hash("pending", b"".join(sorted(self._ledger.pool.entries)))
         return self._digest
+
+
+def _place(row: Pending) -> tuple[int, bytes]:
+    """Where an entry stands in an answer: after its parents."""
+    return row.level, row.entry.id
 
 
 def entry_wire(entry: Entry) -> Wire:

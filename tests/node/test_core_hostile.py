@@ -20,12 +20,12 @@ from tallystick.node.intake import (
     PENDING_PER_DEVICE_MAX,
 )
 from tallystick.node.shelf import SHELVED_MAX
-from tallystick.node.sync import ANSWER_MS, HINTED_MAX, HINTS_MAX, WANTED_MAX, entry_wire, in_frames
+from tallystick.node.sync import ANSWER_BYTES_MAX, ANSWER_MS, HINTED_MAX, HINTS_MAX, WANTED_MAX, entry_wire, in_frames
 from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
 from tallystick.protocol import codec
 from tallystick.protocol.ballot import make_precommit
 from tallystick.protocol.block import ENTRIES_MAX
-from tallystick.protocol.entry import Entry, encode_annex, make_entry
+from tallystick.protocol.entry import Entry, encode_annex, make_entry, read_entry_untrusted
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
@@ -347,6 +347,67 @@ def test_long_words_fill_the_room_of_a_device_sooner(recorded: tuple[Cluster, li
     count, size = ana.live.ledger.pool.weights[device]
     assert PENDING_BYTES_MAX <= size <= PENDING_BYTES_MAX + 4 * FRAME_BYTES_MAX
     assert count < 200
+
+
+def _answers(cluster: Cluster, want: m.Want) -> Iterator[tuple[list[Entry], list[bytes]]]:
+    """What Ana gives Bo who asks for the same again and again: entries, and the names of what is left."""
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    while True:
+        entries: list[Entry] = []
+        left: list[bytes] = []
+        for effect in ana.live.handle(Frame(peer=bo.key, data=m.encode_message(want)), cluster.now):
+            assert isinstance(effect, Send)
+            for frame in effect.frames:
+                match m.Reader().read(frame):
+                    case m.Entries(wires):
+                        entries += [read_entry_untrusted(*wire) for wire in wires]
+                    case m.New(heads):
+                        left += [entry_id for _, _, entry_id in heads]
+        yield entries, left
+        if not left:
+            return
+
+
+@pytest.mark.parametrize("branched", [False, True])
+def test_a_long_answer_ends_where_it_fits_and_goes_on(recorded: tuple[Cluster, list[bytes]], branched: bool) -> None:
+    """What is too much for the queue to a peer comes in pieces, parents first, also where numbers do not tell it."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    chain = _chain(cluster, "bo", 60, encode_annex(bytes(16), {"note": "x" * 60_000}))
+    branch = [_with_time(bo, chain[0], cluster.now + 1)] if branched else []
+    _hand_over(cluster, [*branch, *chain])
+    ana.live.sync.sessions[bo.key].known.clear()
+    come: dict[bytes, None] = {}
+    answers = list(_answers(cluster, m.Want([(chain[0].device, 0, chain[-1].id)])))
+    assert len(answers) > 3
+    for entries, left in answers:
+        assert sum(len(entry.header) + len(entry.annex or b"") for entry in entries) <= ANSWER_BYTES_MAX
+        assert left in ([chain[-1].id], [])
+        for entry in entries:
+            assert ana.live.ledger.pool.missing(entry.parents) == []
+            assert all(parent in come or parent not in ana.live.ledger.pool for parent in entry.parents)
+            come[entry.id] = None
+    assert set(come) == {entry.id for entry in chain}
+
+
+def test_the_rest_of_a_long_answer_is_asked_for_at_once(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Five megabytes of one device come to whoever was away as fast as they travel, and are sealed."""
+    cluster, _ = recorded
+    ana, bo, cy = cluster.machines["ana"], cluster.machines["bo"], cluster.join("cy", "ana")
+    cluster.connect_all()
+    cluster.run_until(cluster.is_settled, 60_000, "joined")
+    cluster.disconnect("ana", "bo")
+    cluster.disconnect("cy", "bo")
+    chain = _chain(cluster, "cy", 80, encode_annex(bytes(16), {"note": "x" * 60_000}))
+    for part in in_frames([entry_wire(entry) for entry in chain]):
+        frame = m.encode_message(m.Entries(part))
+        cluster.perform(ana, ana.live.handle(Frame(peer=cy.key, data=frame), cluster.clock(ana)))
+    assert chain[-1].id in ana.live.ledger.pool
+    cluster.disconnect("ana", "cy")
+    cluster.connect("ana", "bo")
+    cluster.run_until(
+        lambda: bo.live.ledger.head_of(cy.secret.public)[1] == chain[-1].id, ANSWER_MS // 3, "Bo has all of it"
+    )
 
 
 def test_a_sealer_that_names_more_than_it_has_lifts_the_limit_so_far(recorded: tuple[Cluster, list[bytes]]) -> None:

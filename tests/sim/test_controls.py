@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 
+from tallystick.node import core as core_module
 from tallystick.node import sealer as sealer_module
 from tallystick.node.archive import Archive
 from tallystick.node.config import SealingTimes
@@ -81,7 +82,7 @@ def test_without_a_guard_a_restored_backup_votes_twice(patched: ExitStack) -> No
     patched.enter_context(mock.patch.object(Sealer, "__init__", init))
     patched.enter_context(mock.patch.object(sealer_module, "Height", height))
     patched.enter_context(mock.patch.object(Sealer, "mute", nothing))
-    patched.enter_context(mock.patch.object(NodeCore, "_check_own", nothing))
+    patched.enter_context(mock.patch.object(core_module, "check_own", nothing))
     seed = _first_caught(range(100), lambda seed: run(seed, plan=BACKUPS), "could be framed")
     assert seed is not None
     patched.close()
