@@ -38,7 +38,10 @@ RULES: Final[Mapping[str, Words]] = {
     ),
     "key-used": ("this key has been enrolled before, and a key is enrolled only once", "make a new home: `tally init`"),
     "ledger-full": ("the charter allows no more partners", "`tally charter show` has membership.max-partners"),
-    "limit": ("a number becomes too large for the ledger", "use a smaller one"),
+    "limit": (
+        "that is more than a ledger holds: a number is too large, or there are too many of something",
+        "use a smaller number; of your computers, retire or revoke one first: `tally device list`",
+    ),
     "max-open": (
         "too many deals and offers of this step are open already",
         "finish or withdraw one first: `tally deals`, `tally offers`",

@@ -30,6 +30,8 @@ LAPSE_MS: Final = 90 * DAY_MS
 REQUESTS_MAX: Final = 8
 #: More partners than two must agree that it is the same person.
 APPROVALS_LEAST: Final = 2
+#: Devices of one member that may connect: each has its own share of everybody's memory and time.
+DEVICES_MAX: Final = 8
 
 _Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
@@ -109,6 +111,20 @@ def _set_status(state: State, key: bytes, status: DeviceStatus) -> None:
     device = state.devices.get(key)
     if device is not None and device.status == "active":
         state.devices.set(key, msgspec.structs.replace(device, status=status))
+
+
+def check_room(state: State, member_id: bytes, leaving: Iterable[bytes] = ()) -> None:
+    """Whether a member may have one device more, once those that are leaving are gone.
+
+    A frozen one counts too: it may still connect, so that what it wrote before is not lost.
+
+    Raises EntryError: LIMIT.
+    """
+    staying = {
+        key for key, row in state.devices.items() if row.member == member_id and row.status in ("active", "frozen")
+    }
+    if len(staying.difference(leaving)) >= DEVICES_MAX:
+        raise EntryError(Reason.LIMIT, f"a member has at most {DEVICES_MAX} devices at a time")
 
 
 def enrol_device(act: Act, member_id: bytes, key: bytes, device: Device) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.protocol import codec
-from tallystick.protocol.devices import Cut, possession_payload
+from tallystick.protocol.devices import DEVICES_MAX, Cut, possession_payload
 from tallystick.protocol.entry import make_entry
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.accept import Accept
@@ -111,6 +111,28 @@ def test_a_second_device_speaks_for_its_member(world: World, sealed: bool) -> No
     world.do("bo2", Away(until=world.now + DAY_MS))
     world.seal()
     assert device(world, "bo2").head_seq == 1
+
+
+def test_one_device_more_than_a_member_may_have_is_void(world: World) -> None:
+    """Also with the recovery words, unless they take one out; each that has gone makes room for another one."""
+    for number in range(2, DEVICES_MAX + 1):
+        added(world, f"bo{number}", "bo")
+    more = newcomer(world, "more", "bo")
+    assert world.refused("bo", add_body(world, more, "bo")) is Reason.LIMIT
+    world.seal()
+    assert world.outcome(world.send("more", claim_body(world, more))).reason is Reason.LIMIT
+    assert world.refused("bo", add_body(world, newcomer(world, "more2", "bo"), "bo")) is Reason.LIMIT
+    # Of somebody else there may be others.
+    assert world.outcome(added(world, "cy2", "cy")).reason is None
+    bo = world.people["bo"]
+    cut = Cut(bo.secret.public, *world.ledger.head_of(bo.secret.public))
+    assert cut.entry is not None
+    taken = world.do("last", claim_body(world, newcomer(world, "last", "bo"), revoke=(cut,)))
+    assert world.outcome(taken).reason is None
+    world.seal()
+    assert device(world, "bo").status == "revoked"
+    mine = [row.status for row in world.view().devices.values() if row.member == bo.member]
+    assert mine.count("active") == DEVICES_MAX
 
 
 @pytest.mark.parametrize("sealed", [False, True])

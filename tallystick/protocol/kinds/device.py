@@ -13,7 +13,7 @@ import msgspec
 from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.protocol import codec
 from tallystick.protocol.act import Act
-from tallystick.protocol.devices import Cut, ask_to_revoke, enrol_device, possession_payload
+from tallystick.protocol.devices import Cut, ask_to_revoke, check_room, enrol_device, possession_payload
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body, Bytes32, Bytes64, Proof
 from tallystick.protocol.kinds.found import possession_proof
@@ -57,7 +57,8 @@ class DeviceAdd(DeviceBody, frozen=True, kw_only=True):
         return Proof(self.device, message, self.possession), Proof(self.node_key, message, self.possession_node)
 
     def apply(self, act: Act) -> None:
-        """Raises EntryError: KEY_USED."""
+        """Raises EntryError: LIMIT, KEY_USED, tried in that order."""
+        check_room(act.state, act.author_id)
         # Its chain is empty: the first entry has the number 0 and nothing before it.
         device = Device(act.author_id, self.node_key, self.scope, "active", -1, b"", act.at)
         enrol_device(act, act.author_id, self.device, device)
@@ -143,7 +144,10 @@ class DeviceClaim(DeviceBody, frozen=True, kw_only=True):
         return body
 
     def apply(self, act: Act) -> None:
-        """Raises EntryError: ALREADY_DONE, NOT_A_MEMBER, NOT_ALLOWED, KEY_USED, NOT_FOUND, tried in that order."""
+        """Raises EntryError: ALREADY_DONE, NOT_A_MEMBER, NOT_ALLOWED, LIMIT, KEY_USED, NOT_FOUND.
+
+        Tried in that order.
+        """
         entry = act.entry
         if entry is None or act.author is not None:
             raise EntryError(Reason.ALREADY_DONE, "this device has a member")
@@ -152,6 +156,7 @@ class DeviceClaim(DeviceBody, frozen=True, kw_only=True):
             raise EntryError(Reason.NOT_A_MEMBER)
         if member.recovery != self.recovery:
             raise EntryError(Reason.NOT_ALLOWED, "the recovery key has changed since")
+        check_room(act.state, self.member, (cut.device for cut in self.revoke or ()))
         device = Device(self.member, self.node_key, "all", "active", 0, entry.id, act.at)
         enrol_device(act, self.member, entry.device, device)
         for cut in self.revoke or ():
