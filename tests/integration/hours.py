@@ -3,8 +3,9 @@
     python -m tests.integration.hours FILE ...        is `tally ...`, at the hour that FILE says
 
 Every process that is given one file has one time. It runs so many times faster than the machine's, and whoever made
-the file may set it forward. The product is not told: what it reads in `node/clock` is replaced before it begins. The
-network stays as it is, so that seen from the ledger it is so many times slower, and every command takes minutes.
+the file may set it forward, or let it run at another pace. The product is not told: what it reads in `node/clock` is
+replaced before it begins. The network stays as it is, so that seen from the ledger it is so many times slower, and
+every command takes minutes.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-#: When the file was made by the machine's clock, what time that was in it, how much faster it runs: 8 bytes each.
-_MACHINE, _WALL, _FACTOR = range(3)
-_SIZE = 24
+#: How often the clock may be set.
+_SETTINGS_MAX = 16
+_SIZE = 8 * (1 + 3 * _SETTINGS_MAX)
 _NS = 1_000_000_000
 
 
 class Hours:
-    """The time in a file."""
+    """The time in a file: the number of the setting that holds, then all settings there were.
+
+    A setting is what the machine's clock said then, how late it was, and how much faster time went from then on: three
+    words, written before their number is. So nobody ever reads half of one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,21 +39,29 @@ class Hours:
         """Make the file: from now on it is so late."""
         path.write_bytes(bytes(_SIZE))
         hours = cls(path)
-        # The clock of the machine that nobody sets, and that all its processes have in common.
-        hours._words[_MACHINE] = time.monotonic_ns()
-        hours._words[_WALL] = round(at.timestamp()) * _NS
-        hours._words[_FACTOR] = factor
+        hours._set(round(at.timestamp()) * _NS, factor)
         return hours
+
+    def _set(self, wall_ns: int, factor: int) -> None:
+        number = self._words[0] + 1
+        # The clock of the machine that nobody sets, and that all its processes have in common.
+        for place, word in enumerate((time.monotonic_ns(), wall_ns, factor), 3 * number - 2):
+            self._words[place] = word
+        self._words[0] = number
+
+    def _holds(self) -> tuple[int, int, int]:
+        first = 3 * self._words[0] - 2
+        return self._words[first], self._words[first + 1], self._words[first + 2]
 
     @property
     def factor(self) -> int:
         """How many times faster than the machine's clock."""
-        return self._words[_FACTOR]
+        return self._holds()[2]
 
     def now_ms(self) -> int:
         """The time, in ms of UTC."""
-        words = self._words
-        return (words[_WALL] + (time.monotonic_ns() - words[_MACHINE]) * words[_FACTOR]) // 1_000_000
+        machine_ns, wall_ns, factor = self._holds()
+        return (wall_ns + (time.monotonic_ns() - machine_ns) * factor) // 1_000_000
 
     def seconds_until(self, moment_ms: int) -> float:
         """How long the machine takes until it is so late; 0 for what is past."""
@@ -62,8 +75,12 @@ class Hours:
         return round((then if then > now else then + timedelta(days=1)).timestamp() * 1000)
 
     def set_forward(self, clock: str) -> None:
-        """Now it is so late, for everybody at once: a single word of memory is written."""
-        self._words[_WALL] += (self.moment(clock) - self.now_ms()) * 1_000_000
+        """Now it is so late, for everybody at once."""
+        self._set(self.moment(clock) * 1_000_000, self.factor)
+
+    def go_on(self, factor: int) -> None:
+        """Time goes on from now at another pace."""
+        self._set(self.now_ms() * 1_000_000, factor)
 
     def said(self, moment_ms: int | None = None) -> str:
         """A time of day, for people."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,9 +22,13 @@ from tests.integration.computers import LISTEN, WAIT_S, Computer, Said, command,
 from tests.integration.disks import check_stores
 from tests.integration.hours import Hours
 
-#: An hour in twenty seconds.
+BEGIN = datetime(2026, 3, 20, 18, 55, tzinfo=UTC)
+#: While they gather, an hour takes three minutes.
+GATHERING = 20
+#: Then it takes twenty seconds, and longer on a machine that took longer than that to gather three partners.
 FACTOR = 180
-BEGIN = datetime(2026, 3, 20, 18, 45, tzinfo=UTC)
+GATHERED_S = 25
+FACTOR_MIN = 36
 #: How often somebody looks whether it is so.
 LOOK_S = 0.05
 #: How many computers a block of three sealers needs.
@@ -137,8 +142,8 @@ class Evening:
 
 @pytest.fixture
 def evening(tmp_path: Path) -> Iterator[Evening]:
-    """It is a quarter to seven, and three laptops lie on the table."""
-    hours = Hours.begin(tmp_path / "hours", BEGIN, FACTOR)
+    """It is nearly seven, and three laptops lie on the table."""
+    hours = Hours.begin(tmp_path / "hours", BEGIN, GATHERING)
     everybody = [Laptop(tmp_path, name, hours) for name in ("Ana", "Bo", "Cy")]
     try:
         yield Evening(hours, everybody)
@@ -184,7 +189,7 @@ def gather(evening: Evening, charter: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_one_leaves_at_21_and_everything_signed_is_sealed_by_22(
     evening: Evening, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -199,8 +204,13 @@ def test_one_leaves_at_21_and_everything_signed_is_sealed_by_22(
 
     charter = tmp_path / "cafe.toml"
     charter.write_text(command("charter", "template", "cafe").out, encoding="utf-8")
+    began = time.monotonic()
     gather(evening, charter)
+    took_s = time.monotonic() - began
     record_property("three partners at", hours.said())
+    # What the vote waits for are hours of this clock, and what a machine can do in one is up to the machine.
+    hours.go_on(max(FACTOR_MIN, min(FACTOR, round(FACTOR * GATHERED_S / took_s))))
+    record_property("times faster than real", hours.factor)
     for units, moment in enumerate(rounds, 1):
         evening.idles(moment)
         if hours.now_ms() < leaving:
