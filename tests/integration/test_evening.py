@@ -25,10 +25,10 @@ from tests.integration.hours import Hours
 BEGIN = datetime(2026, 3, 20, 18, 55, tzinfo=UTC)
 #: While they gather, an hour takes three minutes.
 GATHERING = 20
-#: Then it takes twenty seconds, and longer on a machine that took longer than that to gather three partners.
-FACTOR = 180
-GATHERED_S = 25
+#: Then it takes eighteen seconds, and longer where the machine took longer than `GATHERED_S` to gather three partners.
+FACTOR = 200
 FACTOR_MIN = 36
+GATHERED_S = 25
 #: How often somebody looks whether it is so.
 LOOK_S = 0.05
 #: How many computers a block of three sealers needs.
