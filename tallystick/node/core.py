@@ -60,8 +60,6 @@ Event = TransportEvent | Verified | Wake
 
 #: Under which name evidence against sealers is kept.
 EVIDENCE: Final = b"evidence/"
-#: Messages of one peer that may wait before it is not read any more.
-INBOX_MAX: Final = 256
 #: How often what was lost is repaired.
 REPAIR_MS: Final = 5_000
 #: Kinds of entries after which everybody's devices are the same as before.
@@ -152,7 +150,8 @@ class NodeCore:
                 self.sync.greet_all(now)
             case Writable() | Wake():
                 if isinstance(event, Writable):
-                    self._on_writable(event.peer)
+                    # Something was refused by the queue to this peer, which asks for it anew.
+                    self.sync.on_room(event.peer, now)
             case _:
                 assert_never(event)
         if now >= self._repair_next:
@@ -236,13 +235,6 @@ class NodeCore:
         session = Session(event.peer, event.address, event.outbound, event.relayed, self.now)
         self.sync.open(session, self.now)
 
-    def _on_writable(self, peer: PeerKey) -> None:
-        """Something was refused by the queue to a peer, and there is room again: the other side asks for it anew."""
-        self._repair_next = min(self._repair_next, self.now + 1000)
-        session = self.sync.sessions.get(peer)
-        if session is not None and session.greeted:
-            self.sync.on_room(session, self.now)
-
     def _on_frame(self, peer: PeerKey, data: bytes) -> None:
         session = self.sync.sessions.get(peer)
         if session is None:
@@ -252,14 +244,16 @@ class NodeCore:
             message = session.reader.read(data)
         except MessageError as error:
             self.sync.hang_up(peer, str(error), blame=True)
+            self.sync.close(peer)
             return
+        session.growing += len(data)
         if message is None:
             return
-        session.inbox.append(message)
+        session.put(message)
         if isinstance(message, m.BlocksEnd):
             self.sync.ask_ahead(session, message.height, self.now)
         self._work(session)
-        if len(session.inbox) > INBOX_MAX and not session.paused:
+        if session.is_full and not session.paused:
             session.paused = True
             self.out.append(Pause(peer))
 
@@ -271,14 +265,14 @@ class NodeCore:
                 message = session.inbox[0]
                 if session.batches and not session.may_go(message):
                     break
-                session.inbox.popleft()
+                session.drop(0)
                 self._on_message(session, message)
                 self._read_ahead(session)
         except (BlameError, BlockError, DecodeError) as error:
             self.sync.hang_up(session.peer, str(error), blame=True)
             self.sync.close(session.peer)
             return
-        if session.paused and len(session.inbox) <= INBOX_MAX // 2:
+        if session.paused and session.has_room:
             session.paused = False
             self.out.append(Resume(session.peer))
 

@@ -28,6 +28,13 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class AskRoom:
+    """More is to be sent to this peer: a `Writable` is to come as soon as its queue is half empty."""
+
+    peer: PeerKey
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Gossip this to everybody."""
 
@@ -82,7 +89,7 @@ class Learn:
     hearsay: bool
 
 
-Effect = Send | Publish | HangUp | Verify | Pause | Resume | Recheck | Learn
+Effect = Send | AskRoom | Publish | HangUp | Verify | Pause | Resume | Recheck | Learn
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Session:
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
         self._refused = False
-        """`send` said False; a `Writable` is owed."""
+        """`send` said False, or the node asks for room: a `Writable` is owed."""
         self._credit = 0
         """What we may still send."""
         self._granted = 0
@@ -85,6 +85,11 @@ class Session:
             return False
         self._push(frame)
         return True
+
+    def ask_room(self) -> None:
+        """Have a `Writable` follow as soon as the queue is at most half full."""
+        self._refused = True
+        self._work.set()
 
     def _push(self, frame: bytes) -> None:
         self._outbox.append(frame)

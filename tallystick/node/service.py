@@ -38,6 +38,7 @@ from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.dialer import Dialer
 from tallystick.node.effects import (
+    AskRoom,
     Effect,
     HangUp,
     Learn,
@@ -254,6 +255,8 @@ class Node:
                     for frame in frames:
                         if not transport.send(peer, frame):
                             break
+                case AskRoom(peer=peer):
+                    transport.ask_room(peer)
                 case Verify():
                     self._verifier.judge(effect)
                 case Publish(data=data):

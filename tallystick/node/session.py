@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from tallystick.node.messages import Block, BlocksEnd, Entries, Message, Reader
 from tallystick.node.transport import PeerKey
 
+#: Messages of one peer that may wait before it is not read any more, and their bytes.
+INBOX_MAX: Final = 256
+INBOX_BYTES_MAX: Final = 4 * 1024 * 1024
 #: Batches of one peer whose signatures are judged at the same time; behind them its messages wait.
 BATCHES_MAX: Final = 4
 #: The same for entries of sealed blocks: as many as two blocks have, so that the next ones are judged meanwhile.
@@ -27,6 +31,12 @@ class Session:
     reader: Reader = field(default_factory=Reader)
     inbox: deque[Message] = field(default_factory=deque)
     """Messages that wait until the entries before them are verified."""
+    sizes: deque[int] = field(default_factory=deque)
+    """Bytes of each."""
+    waiting: int = 0
+    """Bytes of all of them."""
+    growing: int = 0
+    """Bytes of a message that is not whole yet."""
     batches: int = 0
     """Batches of its entries whose signatures are being judged."""
     ahead: deque[int] = field(default_factory=deque)
@@ -67,6 +77,8 @@ class Session:
     """How often in a row it was asked for the next block, which it says it has, and no block came."""
     rests_until: int = 0
     """Until when it is not asked for blocks again, after that."""
+    answers: deque[Iterator[Message]] = field(default_factory=deque)
+    """Its requests for blocks that are being answered: what is still to be sent."""
     asks: deque[bool] = field(default_factory=deque)
     """Requests for blocks that are not answered yet, oldest first: whether each asked for entries too."""
     needs_entries: bool = False
@@ -84,6 +96,29 @@ class Session:
     @property
     def greeted(self) -> bool:
         return self.height >= 0
+
+    def put(self, message: Message) -> None:
+        """Let a message wait that has come whole."""
+        self.inbox.append(message)
+        self.sizes.append(self.growing)
+        self.waiting += self.growing
+        self.growing = 0
+
+    def drop(self, place: int) -> None:
+        """A message waits no longer."""
+        del self.inbox[place]
+        self.waiting -= self.sizes[place]
+        del self.sizes[place]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that this peer is not read."""
+        return len(self.inbox) > INBOX_MAX or self.waiting > INBOX_BYTES_MAX
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can be read again."""
+        return len(self.inbox) <= INBOX_MAX // 2 and self.waiting <= INBOX_BYTES_MAX // 2
 
     def may_go(self, message: Message) -> bool:
         """Whether the next message need not wait for the signatures that are being judged."""
@@ -108,7 +143,7 @@ class Session:
         for place, message in enumerate(self.inbox):
             match message:
                 case Entries():
-                    del self.inbox[place]
+                    self.drop(place)
                     return message, before
                 case Block():
                     before += 1

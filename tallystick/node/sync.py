@@ -8,13 +8,13 @@ Source: docs/spec/sync.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import messages as m
-from tallystick.node.effects import HangUp, Publish, Send
+from tallystick.node.effects import AskRoom, HangUp, Publish, Send
 from tallystick.node.session import Session
 from tallystick.protocol.ledger import AHEAD_MS_MAX
 
@@ -47,6 +47,8 @@ REST_MS_MAX: Final = 600_000
 HEADS_MS: Final = 300
 #: Bytes of blocks and entries in one answer.
 ANSWER_BYTES_MAX: Final = 1024 * 1024
+#: Requests for blocks of one peer that are being answered; an honest one has two.
+ANSWERS_MAX: Final = 8
 #: Bytes of entries in one frame.
 FRAME_ENTRIES_BYTES: Final = 200 * 1024
 #: Sealing messages in one message.
@@ -248,15 +250,21 @@ class Sync:
         """New entries, or the rest of an answer that had to end somewhere."""
         self._ask(session, heads, now, may_go_on=True)
 
-    def on_room(self, session: Session, now: int) -> None:
-        """There is room again in the queue to a peer: tell it anew what is here, for something was lost on the way."""
+    def on_room(self, peer: PeerKey, now: int) -> None:
+        """There is room in the queue to a peer: go on, or tell it anew what is here, where something was lost."""
+        session = self.sessions.get(peer)
+        if session is None or not session.greeted:
+            return
+        if session.answers:
+            self._go_on(session)
+            return
         rows = [
             (bytes(device), int(seq), bytes(entry_id))  # type: ignore[call-overload]
             for device, ends in self._ledger.frontier(now)
             for seq, entry_id in ends  # type: ignore[attr-defined]
         ]
         for start in range(0, len(rows), _HEADS_PER_PART):
-            self.send(session.peer, m.New(rows[start : start + _HEADS_PER_PART]))
+            self.send(peer, m.New(rows[start : start + _HEADS_PER_PART]))
 
     def on_hint(self, session: Session, heads: Sequence[tuple[bytes, int, bytes]], now: int) -> None:
         """Gossip: ask whoever handed it on. What it names is its author's word, and nobody's fault who passed it on."""
@@ -318,7 +326,14 @@ class Sync:
             self.send(session.peer, m.New(heads[start : start + _HEADS_PER_PART]))
 
     def on_get_blocks(self, session: Session, ask: m.GetBlocks) -> None:
-        """Serve blocks with as many entries as one answer may hold."""
+        """Serve blocks, as many as one answer may hold, and as fast as there is room for them."""
+        if len(session.answers) < ANSWERS_MAX:
+            session.answers.append(self._blocks(ask))
+            if len(session.answers) == 1:
+                self._out.append(AskRoom(session.peer))
+
+    def _blocks(self, ask: m.GetBlocks) -> Iterator[m.Message]:
+        """The answer. A single block may be many megabytes, so it is read as it is sent."""
         size = 0
         height = ask.first
         while height < ask.first + ask.count and height <= self._ledger.head.height and size < ANSWER_BYTES_MAX:
@@ -326,14 +341,30 @@ class Sync:
             if row is None:
                 break
             if ask.with_entries:
-                wires = [wire for entry_id in row.entry_ids if (wire := self._archive.wire(entry_id)) is not None]
-                for part in in_frames(wires):
-                    self.send(session.peer, m.Entries(part))
-                size += sum(len(header) + 100 for header, _, _ in wires)
-            self.send(session.peer, m.Block(row.header, row.certificate, row.readys, row.entry_ids))
+                for start in range(0, len(row.entry_ids), m.ENTRIES_MAX):
+                    ids = row.entry_ids[start : start + m.ENTRIES_MAX]
+                    wires = [wire for entry_id in ids if (wire := self._archive.wire(entry_id)) is not None]
+                    size += sum(len(header) + len(annex or b"") + 100 for header, _, annex in wires)
+                    for part in in_frames(wires):
+                        yield m.Entries(part)
+            yield m.Block(row.header, row.certificate, row.readys, row.entry_ids)
             size += len(row.header) + len(row.certificate) + 32 * len(row.entry_ids)
             height += 1
-        self.send(session.peer, m.BlocksEnd(height))
+        yield m.BlocksEnd(height)
+
+    def _go_on(self, session: Session) -> None:
+        """Send what an answer still has, as much as the queue to a peer surely holds; the rest when there is room."""
+        size = 0
+        while session.answers and size < ANSWER_BYTES_MAX:
+            message = next(session.answers[0], None)
+            if message is None:
+                session.answers.popleft()
+                continue
+            frames = tuple(m.frames_of(message))
+            size += sum(len(frame) for frame in frames)
+            self._out.append(Send(session.peer, frames))
+        if session.answers:
+            self._out.append(AskRoom(session.peer))
 
     def on_blocks_end(self, session: Session, now: int) -> None:
         if session.asks:

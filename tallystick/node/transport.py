@@ -81,7 +81,7 @@ class Gossip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writable:
-    """`send` to this peer said False earlier and would now say True."""
+    """`send` to this peer said False earlier and would now say True, or `ask_room` wanted to know that."""
 
     peer: PeerKey
 
@@ -252,6 +252,10 @@ class Transport(Protocol):
     def send(self, peer: PeerKey, frame: bytes) -> bool:
         """Queue one frame, 1 to FRAME_BYTES_MAX bytes. False: the peer is gone, or its queue is full and a
         `Writable` will follow. Raises ValueError for a size out of range."""
+        ...
+
+    def ask_room(self, peer: PeerKey) -> None:
+        """Have a `Writable` follow as soon as the queue to this peer is at most half full; none where it is gone."""
         ...
 
     def queued_bytes(self, peer: PeerKey) -> int:

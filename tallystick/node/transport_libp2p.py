@@ -125,6 +125,11 @@ class Libp2pTransport:
         session = self._peers.session(peer)
         return session is not None and session.send(frame)
 
+    def ask_room(self, peer: PeerKey) -> None:
+        session = self._peers.session(peer)
+        if session is not None:
+            session.ask_room()
+
     def queued_bytes(self, peer: PeerKey) -> int:
         session = self._peers.session(peer)
         return session.queued_bytes if session is not None else 0

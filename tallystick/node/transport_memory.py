@@ -248,6 +248,12 @@ class MemoryTransport:
         end.push(frame)
         return True
 
+    def ask_room(self, peer: PeerKey) -> None:
+        end = self._ends.get(peer)
+        if end is not None:
+            end.refused = True
+            end.pump()
+
     def queued_bytes(self, peer: PeerKey) -> int:
         end = self._ends.get(peer)
         return end.outbox_bytes if end is not None else 0

@@ -9,8 +9,7 @@ from random import Random
 import pytest
 
 from tallystick.node import messages as m
-from tallystick.node.core import INBOX_MAX
-from tallystick.node.effects import HangUp, Send
+from tallystick.node.effects import AskRoom, HangUp, Pause, Resume, Send, Verified, Verify
 from tallystick.node.intake import (
     NAMED_TIMES,
     ORPHAN_BYTES_MAX,
@@ -19,9 +18,19 @@ from tallystick.node.intake import (
     PENDING_BYTES_MAX,
     PENDING_PER_DEVICE_MAX,
 )
+from tallystick.node.session import INBOX_BYTES_MAX, INBOX_MAX
 from tallystick.node.shelf import SHELVED_MAX
-from tallystick.node.sync import ANSWER_BYTES_MAX, ANSWER_MS, HINTED_MAX, HINTS_MAX, WANTED_MAX, entry_wire, in_frames
-from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp
+from tallystick.node.sync import (
+    ANSWER_BYTES_MAX,
+    ANSWER_MS,
+    ANSWERS_MAX,
+    HINTED_MAX,
+    HINTS_MAX,
+    WANTED_MAX,
+    entry_wire,
+    in_frames,
+)
+from tallystick.node.transport import FRAME_BYTES_MAX, Frame, Gossip, PeerDown, PeerUp, Writable
 from tallystick.protocol import codec
 from tallystick.protocol.ballot import make_precommit
 from tallystick.protocol.block import ENTRIES_MAX
@@ -112,6 +121,28 @@ def test_no_frame_makes_the_core_raise(recorded: tuple[Cluster, list[bytes]]) ->
     assert ana.live.ledger.head == head
     assert ana.live.intake.orphan_count <= ORPHANS_MAX
     assert all(len(session.inbox) <= INBOX_MAX + 1 for session in ana.live.sync.sessions.values())
+
+
+@pytest.mark.parametrize("size", [10, FRAME_BYTES_MAX, m.MESSAGE_BYTES_MAX // 2])
+def test_what_waits_for_signatures_is_bounded(recorded: tuple[Cluster, list[bytes]], size: int) -> None:
+    """Behind entries that are being judged so many messages and bytes wait; then their sender is not read."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    core, session = ana.live, ana.live.sync.sessions[bo.key]
+    data = m.encode_message(m.Entries([entry_wire(entry) for entry in _chain(cluster, "bo", 1)]))
+    (job,) = (each for each in core.handle(Frame(peer=bo.key, data=data), cluster.now) if isinstance(each, Verify))
+    frames = list(m.frames_of(m.Sealing([bytes(size - 100)] if size > 100 else [])))
+    while not any(
+        isinstance(each, Pause) for data in frames for each in core.handle(Frame(peer=bo.key, data=data), cluster.now)
+    ):
+        assert session.waiting == sum(session.sizes) <= INBOX_BYTES_MAX
+    assert len(session.inbox) + session.waiting // (INBOX_BYTES_MAX // INBOX_MAX) > INBOX_MAX
+    assert session.waiting <= INBOX_BYTES_MAX + m.MESSAGE_BYTES_MAX
+    session.inbox.clear()
+    session.inbox.extend([m.Sealing([])] * len(session.sizes))
+    effects = core.handle(Verified(job.job, [True]), cluster.now)
+    assert Resume(bo.key) in effects
+    assert (session.waiting, len(session.sizes), session.paused) == (0, 0, False)
 
 
 def test_gossip_is_only_a_hint(recorded: tuple[Cluster, list[bytes]]) -> None:
@@ -408,6 +439,28 @@ def test_the_rest_of_a_long_answer_is_asked_for_at_once(recorded: tuple[Cluster,
     cluster.run_until(
         lambda: bo.live.ledger.head_of(cy.secret.public)[1] == chain[-1].id, ANSWER_MS // 3, "Bo has all of it"
     )
+    cluster.run_until(lambda: not len(ana.live.ledger.pool), 60_000, "all of it is sealed")
+    # Whoever asks for that block gets no more of it at once than the queue to a peer holds.
+    core = ana.live
+    effects = core.handle(Frame(peer=bo.key, data=m.encode_message(m.GetBlocks(1, m.BLOCKS_MAX, True))), cluster.now)
+    entries: set[bytes] = set()
+    pieces = 0
+    while AskRoom(bo.key) in effects:
+        pieces += 1
+        effects = core.handle(Writable(peer=bo.key), cluster.now)
+        frames = [frame for each in effects if isinstance(each, Send) for frame in each.frames]
+        assert sum(map(len, frames)) <= ANSWER_BYTES_MAX + FRAME_BYTES_MAX
+        messages = [m.Reader().read(frame) for frame in frames]
+        for message in messages:
+            if isinstance(message, m.Entries):
+                entries.update(read_entry_untrusted(*wire).id for wire in message.entries)
+    assert pieces > 4
+    assert {entry.id for entry in chain} <= entries
+    assert isinstance(messages[-1], m.BlocksEnd)
+    # And whoever asks again and again without reading is answered so often.
+    for _ in range(3 * ANSWERS_MAX):
+        core.handle(Frame(peer=bo.key, data=m.encode_message(m.GetBlocks(1, 1, True))), cluster.now)
+    assert len(core.sync.sessions[bo.key].answers) == ANSWERS_MAX
 
 
 def test_a_sealer_that_names_more_than_it_has_lifts_the_limit_so_far(recorded: tuple[Cluster, list[bytes]]) -> None:

@@ -219,6 +219,7 @@ class TransportContract:
         async with all_running(ana, bo):
             assert not ana.send(bo.peer_key, b"x")
             assert ana.queued_bytes(bo.peer_key) == 0
+            ana.ask_room(bo.peer_key)
             ana.pause(bo.peer_key)
             ana.resume(bo.peer_key)
             ana.disconnect(bo.peer_key)
@@ -248,6 +249,29 @@ class TransportContract:
             assert await next_of(ana, Writable) == Writable(peer=bo.peer_key)
             assert ana.send(bo.peer_key, b"again")
             assert (await next_of(bo, Frame)).data == b"again"
+
+    @in_trio
+    async def test_room_is_told_of_when_there_is_some(self, network: Network) -> None:
+        """Whoever asks hears at once where little waits, and else when half of it has gone."""
+        limits = TransportLimits()
+        ana, bo = network.transport(ANA), network.transport(BO)
+        async with all_running(ana, bo):
+            await connect(ana, bo)
+            ana.ask_room(bo.peer_key)
+            assert await next_of(ana, Writable) == Writable(peer=bo.peer_key)
+            bo.pause(ana.peer_key)
+            for _ in range(60):
+                assert ana.send(bo.peer_key, bytes(64 * 1024))
+            ana.ask_room(bo.peer_key)
+            with trio.move_on_after(0.1) as scope:
+                await next_of(ana, Writable)
+            assert scope.cancelled_caught
+            bo.resume(ana.peer_key)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_read_all, bo)
+                assert await next_of(ana, Writable) == Writable(peer=bo.peer_key)
+                nursery.cancel_scope.cancel()
+            assert ana.queued_bytes(bo.peer_key) <= limits.outbox_bytes // 2
 
     @in_trio
     async def test_small_frames_are_bounded_too(self, network: Network) -> None:
@@ -564,3 +588,8 @@ class TransportContract:
             while not (isinstance(first[-1], Frame) and first[-1].data == b"quiet"):
                 first.append(await ana.events.receive())
             assert len(first) < 900
+
+
+async def _read_all(transport: Transport) -> None:
+    async for _ in transport.events:
+        continue

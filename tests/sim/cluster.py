@@ -26,14 +26,14 @@ from tallystick.node.archive import Archive, JoinRow
 from tallystick.node.config import SealingTimes
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
-from tallystick.node.effects import Effect, HangUp, Publish, Recheck, Send, Verified, Verify, Wake
+from tallystick.node.effects import AskRoom, Effect, HangUp, Publish, Recheck, Send, Verified, Verify, Wake
 from tallystick.node.guard import GuardState, MemoryGuard
 from tallystick.node.identity import Identity
 from tallystick.node.joining import Joining
 from tallystick.node.net_address import peer_id
 from tallystick.node.store_memory import Image, MemoryStore
 from tallystick.node.ticket import read_ticket_untrusted
-from tallystick.node.transport import Frame
+from tallystick.node.transport import Frame, Writable
 from tallystick.protocol import assembly
 from tallystick.protocol.charter import Charter, read_charter
 from tallystick.protocol.signed import KeySigner
@@ -380,6 +380,8 @@ class Cluster(Network):
                         for frame in frames if machine.cheat is None else machine.cheat.bent(other.name, frames):
                             self.oracles.sent(frame)
                             self._send(machine, other, frame)
+                case AskRoom(peer=peer):
+                    self.at(1, lambda peer=peer: self.feed(machine, Writable(peer=peer)))
                 case Verify(job=job, checks=checks):
                     self.feed(machine, Verified(job, [_judged(*check) for check in checks]))
                 case Publish(data=data):

@@ -15,7 +15,7 @@ from tallystick.crypto.signatures import is_valid
 from tallystick.node.archive import Archive
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.dialer import Dialer
-from tallystick.node.effects import Effect, HangUp, Learn, Publish, Recheck, Send, Verified, Verify, Wake
+from tallystick.node.effects import AskRoom, Effect, HangUp, Learn, Publish, Recheck, Send, Verified, Verify, Wake
 from tallystick.node.guard import MemoryGuard
 from tallystick.node.neighbours import circle_of, ties_of
 from tallystick.node.reach import Reach
@@ -99,6 +99,8 @@ class Laptop:
                 case Send(peer=peer, frames=frames):
                     for frame in frames:
                         self.transport.send(peer, frame)
+                case AskRoom(peer=peer):
+                    self.transport.ask_room(peer)
                 case Verify(job=job, checks=checks):
                     self.feed(Verified(job, [is_valid(*check) for check in checks]))
                 case Publish(data=data):
