@@ -28,6 +28,7 @@ from tallystick.node.messages import MessageError, Reader
 from tallystick.node.net_framing import FrameReader, FramingError, encode_frame
 from tallystick.node.sync import entry_wire, in_frames, in_parts
 from tallystick.protocol import codec
+from tallystick.protocol.block import read_block_untrusted
 from tallystick.protocol.errors import BlockError, DecodeError
 
 if TYPE_CHECKING:
@@ -265,11 +266,20 @@ class _Taking:
                 if not core.take_block(message):
                     raise BlameError("a block comes without its entries")
                 self._taken.blocks += core.ledger.head.height - before
+                if core.ledger.head.height == before and not self._taken.gap:
+                    self._check_known(message)
             case m.Sealing():
                 core.sealer.receive(message.messages, STICK, self._now, fresh=False)
                 self._taken.messages += len(message.messages)
             case _:
                 raise BlameError("a message that has no place in a bundle")
+        self._settle()
+
+    def _check_known(self, message: m.Block) -> None:
+        """A block that was not the next one must be one of before: else the ones in between come later, or not."""
+        header = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids).header
+        if header.height > self._core.ledger.head.height:
+            raise BlameError(f"block {header.height} comes before the one that it follows")
 
     def _close(self, batch: Batch) -> None:
         core = self._core
@@ -279,7 +289,10 @@ class _Taking:
         self._taken.entries += len(result.added)
         self._taken.refused += len(result.refused)
         core.take(result, None)
-        # What waited for these entries is judged here and now: the next frame may build on it.
+
+    def _settle(self) -> None:
+        """What waited for these entries, or this block, is judged here and now: the next frame may build on it."""
+        core = self._core
         left = []
         waiting = core.effects()
         while waiting:

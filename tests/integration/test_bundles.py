@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from tallystick.cli.client import Client
 from tallystick.cli.options import Options
+from tallystick.node import messages as m
+from tallystick.node.bundle import MAGIC
+from tallystick.node.net_framing import FrameReader, encode_frame
+from tallystick.protocol import codec
 from tests.integration.computers import Computer, charter, computers, establish
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -135,3 +143,114 @@ def test_what_is_wrong_with_a_file_is_said_and_changes_nothing(two: list[Compute
     assert bo.has(offer)
     again = bo.done("bundle", "in", good)
     assert (again["blocks"], again["entries"]) == (0, 0)
+
+
+# -- in another order --------------------------------------------------------------------------------------------------
+
+Frames = list[bytes]
+
+
+def frames_in(path: Path) -> Frames:
+    """A bundle taken apart: its header, its messages, its trailer."""
+    data = path.read_bytes()
+    assert data.startswith(MAGIC)
+    return [item for item in FrameReader().feed(data[len(MAGIC) :]) if isinstance(item, bytes)]
+
+
+def bundle_of(frames: Frames) -> bytes:
+    """A bundle of a header and messages, with the right hash at its end and no signature: anybody can write one."""
+    data = MAGIC + b"".join(map(encode_frame, frames))
+    return data + encode_frame(codec.encode(["end", sha256(data).digest(), None]))
+
+
+def is_block(frame: bytes) -> bool:
+    return isinstance(m.Reader().read(frame), m.Block)
+
+
+def is_sealing(frame: bytes) -> bool:
+    return isinstance(m.Reader().read(frame), m.Sealing)
+
+
+def children_first(frame: bytes) -> bytes:
+    """The entries of a frame, the last one first."""
+    message = m.Reader().read(frame)
+    if not isinstance(message, m.Entries):
+        return frame
+    return m.encode_message(m.Entries(message.entries[::-1]))
+
+
+def shuffled(head: bytes, body: Frames) -> bytes:
+    body = list(body)
+    Random(7).shuffle(body)
+    return bundle_of([head, *body])
+
+
+#: What is made of a bundle; whether it is taken in, and how many of its three blocks come of it then.
+ORDERS: dict[str, tuple[Callable[[bytes, Frames], bytes], bool, int]] = {
+    "every frame twice": (lambda head, body: bundle_of([head, *chain(*zip(body, body, strict=True))]), True, 3),
+    "all of it twice": (lambda head, body: bundle_of([head, *body, *body]), True, 3),
+    "children first": (lambda head, body: bundle_of([head, *map(children_first, body)]), True, 3),
+    "votes first": (lambda head, body: bundle_of([head, *sorted(body, key=is_sealing, reverse=True)]), True, 3),
+    "blocks last": (lambda head, body: bundle_of([head, *sorted(body, key=is_block)]), True, 3),
+    "blocks before their entries": (
+        lambda head, body: bundle_of([head, *sorted(body, key=is_block, reverse=True)]),
+        False,
+        0,
+    ),
+    "the last block first": (
+        lambda head, body: bundle_of(
+            [head, *[each for each in body if not is_block(each)], *[each for each in body if is_block(each)][::-1]]
+        ),
+        False,
+        0,
+    ),
+    "one block left out": (
+        lambda head, body: bundle_of([head, *[each for each in body if each != [*filter(is_block, body)][1]]]),
+        False,
+        1,
+    ),
+    "shuffled": (shuffled, False, 0),
+    "two in a row": (lambda head, body: bundle_of([head, *body]) + bundle_of([head, *body]), False, 3),
+    "its header twice": (lambda head, body: bundle_of([head, head, *body]), False, 0),
+}
+
+
+def test_what_comes_in_another_order_is_taken_in_or_named(two: list[Computer], tmp_path: Path) -> None:
+    """Frames that are swapped, doubled or put together: all that is sound is taken in, or it is said what is wrong.
+
+    Nothing false is believed either way, and the bundle as it was brings the rest.
+    """
+    ana, bo, cy = two
+    stick = tmp_path / "stick"
+    come_in(cy, ana, tmp_path)
+    go_round([ana, bo, cy], stick)
+    base = cy.status()["height"]
+    for units in (1, 2, 3):
+        ana.write("offer", step="roast", units=units)
+        bo.write("offer", step="roast", units=units)
+        go_round([ana, bo], stick)
+    waiting = ana.write("offer", step="roast", units=9)["entry"]
+    good = tmp_path / "good"
+    ana.done("bundle", "out", good, "--since", str(base))
+    blocks = {row["height"]: row["block"] for row in ana.read("blocks", limit=100)}
+    assert max(blocks) == base + 3
+    head, *body, _ = frames_in(good)
+    for number, (name, (reorder, is_taken, count)) in enumerate(ORDERS.items()):
+        (tmp_path / str(number)).mkdir()
+        reader = Computer(tmp_path / str(number), "Cy")
+        shutil.copytree(cy.path, reader.path, symlinks=True)
+        file = tmp_path / str(number) / "file.tally"
+        file.write_bytes(reorder(head, body))
+        said = reader.tally("bundle", "in", file)
+        assert "Traceback" not in said.err
+        if is_taken:
+            assert (said.code, said.value["damage"], said.value["blocks"]) == (0, None, count), name
+        else:
+            assert (said.code, said.error["code"]) == (6, "bundle-damaged"), name
+        row = reader.status()
+        assert (row["height"], row["block"]) == (base + count, blocks[base + count]), name
+        Client(reader.home, Options()).unsigned("bundle_in", {"path": str(good)})
+        row = reader.status()
+        assert (row["height"], row["block"]) == (base + 3, blocks[base + 3]), name
+        assert reader.has(waiting), name
+    assert reader.done("verify")["ok"] is True
