@@ -100,6 +100,8 @@ class NodeCore:
         """They come back with the ledger, and are no news."""
         self.alarm = ""
         """Why this node trusts its ledger no more; nothing is sealed then."""
+        self._fresh: set[bytes] = set()
+        """Pending entries that are not stored yet: that is done with the block that is being worked through."""
         self.on_block: Callable[[int], None] | None = None
         """Told of each new height."""
         self.on_alarm: Callable[[], None] | None = None
@@ -461,39 +463,35 @@ class NodeCore:
         if block.header.height != head.height + 1 or block.header.prev_id != head.block_id:
             self.watch.compare(message, block, session)
             return True
-        peer, taken = None, Taken()
-        if session is not None:
-            peer = session.peer
-            taken = self.intake.unshelve(peer, block.entry_ids, self.now)
-            check_own(self, taken.added)
-            self.take(self.intake.unshelve_rest(peer, session.blocks_read - 1, self.now), peer)
-            if self.ledger.head is not head:
-                # What came in between was enough for a block of our own.
-                self.take(taken, peer)
-                return True
-        is_sealed = False
+        taken = Taken() if session is None else self.intake.unshelve(session.peer, block.entry_ids, self.now)
+        # What we handed in ourselves is stored, and pending until this block.
+        self._fresh = {row.entry.id for row in taken.added} - self.handed_in
+        peer = None if session is None else session.peer
+        refused: BlockError | None = None
         try:
-            assembled = check_sealed(self.ledger, block)
-            if isinstance(assembled, Missing):
-                return False
-            # What we handed in ourselves is stored, and pending until this block.
-            self.seal(block, assembled, {row.entry.id for row in taken.added} - self.handed_in)
-            is_sealed = True
+            check_own(self, taken.added)
+            # Whoever becomes mute begins anew, and may find that this height is decided.
+            if self.ledger.head is head and not isinstance(assembled := check_sealed(self.ledger, block), Missing):
+                self.seal(block, assembled)
+        except BlockError as error:
+            refused = error
         finally:
-            if is_sealed:
-                self._go_on(taken, peer)
-            else:
-                # They are pending, as if they had come by themselves.
-                self.take(taken, peer)
-        return True
+            self._fresh = set()
+        # What no block has sealed is pending, as if it had come by itself. Not after an error of the store, which may
+        # hold the block all the same.
+        taken.added = [row for row in taken.added if row.entry.id in self.ledger.pool]
+        self.take(taken, peer)
+        if refused is not None:
+            raise refused
+        if session is not None:
+            # Not before: it may be enough for a block of our own, in which there would be what is not stored yet.
+            self.take(self.intake.unshelve_rest(session.peer, session.blocks_read - 1, self.now), peer)
+        return self.ledger.head is not head
 
-    def seal(self, block: Block, assembled: Assembled, fresh: Container[bytes] = frozenset()) -> None:
-        """Make a block final: stored with all that follows from it, then told to everybody.
-
-        `fresh` are ids of entries that have come with it and are not stored yet.
-        """
+    def seal(self, block: Block, assembled: Assembled) -> None:
+        """Make a block final: stored with all that follows from it, then told to everybody."""
         entries = [pending.entry for pending in assembled.taken]
-        self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries, fresh)
+        self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries, self._fresh)
         self.archive.scrub_erased(assembled.executed)
         self.ledger.commit(assembled.executed, assembled.block_id)
         self.sync.block_settled(entry.id for entry in entries)
