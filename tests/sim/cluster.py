@@ -21,7 +21,7 @@ from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, check_enrolment_key, is_valid
 from tallystick.node import core as core_module
 from tallystick.node import desk as desk_module
-from tallystick.node import founding, intake, joining, knock, sealer, writes
+from tallystick.node import founding, intake, joining, knock, sealer, verify_signatures, writes
 from tallystick.node.archive import Archive, JoinRow
 from tallystick.node.config import SealingTimes
 from tallystick.node.core import Event, NodeCore
@@ -147,7 +147,7 @@ class Cluster(Network):
         luck = mock.Mock(token_bytes=self.random.randbytes)
         for module in (desk_module, writes, founding, joining):
             self._patches.enter_context(mock.patch.object(module, "secrets", luck))
-        for module in (intake, sealer, assembly):
+        for module in (intake, sealer, assembly, verify_signatures):
             self._patches.enter_context(mock.patch.object(module, "is_valid", _judged))
         self._patches.enter_context(mock.patch.object(intake, "check_enrolment_key", _key_judged))
         self._patches.enter_context(mock.patch.object(sealer, "read_sealing_untrusted", read_once))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tallystick.crypto.signatures import SignType
 from tallystick.node import messages as m
 from tallystick.node.messages import MessageError
+from tallystick.node.verify import verify
 from tallystick.protocol.errors import BlockError, DecodeError
 from tallystick.protocol.evidence import Vote, find_evidence
 from tallystick.protocol.ready import Ready
@@ -137,6 +138,8 @@ class Oracles:
         devices = {row.secret.public for row in cluster.machines.values() if row.cheat is not None}
         for machine in honest:
             self._check_machine(machine, cheats, devices, everything_sealed=everything_sealed)
+        # Of one of them, another for each seed: it takes longer than all else that is asked here.
+        self._recompute(honest[cluster.seed % len(honest)])
         # Whoever has lost the guard too has to ask the others what it has signed, and what nobody knows is no evidence.
         forgot = {row.key for row in honest if row.has_lost_guard}
         # Nor is what a restored machine had signed and what was lost on its way, once its person let it speak again.
@@ -152,6 +155,21 @@ class Oracles:
         names = {row.name for row in honest}
         blamed = [row for row in cluster.left if {row[0], row[1]} <= names and row[2]]
         assert not blamed, cluster.failure(f"an honest peer was blamed: {blamed}")
+
+    def _recompute(self, machine: Machine) -> None:
+        """What lies on a disk follows from the founding entry: what `tally verify` asks."""
+        core = machine.live
+        report = verify(core.archive)
+        assert report["ok"], self._cluster.failure(
+            f"the store of {machine.name} is not sound: {report['problems'][:5]}"
+        )
+        head = core.ledger.head
+        found = (report["blocks"], report["state_root"], report["entries"])
+        assert found == (
+            head.height,
+            head.state_root.hex(),
+            len(core.ledger.log) - head.height + 1 + len(core.ledger.pool),
+        ), self._cluster.failure(f"the store of {machine.name} comes to something else: {found}")
 
     def _check_machine(
         self, machine: Machine, cheats: set[bytes], devices: set[bytes], *, everything_sealed: bool

@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 
 from tallystick.node import core as core_module
+from tallystick.node import layout
 from tallystick.node import sealer as sealer_module
 from tallystick.node.archive import Archive
 from tallystick.node.config import SealingTimes
@@ -117,3 +118,18 @@ def test_presence_read_from_certificates_makes_two_states_of_one_block(patched: 
     assert seed is not None
     patched.close()
     _sealed_among(seed, 5)
+
+
+@pytest.mark.parametrize("prefix", [layout.ENTRY, layout.BLOCK, layout.SEALED, layout.OUTCOME])
+def test_a_row_that_is_lost_is_missed_at_the_end(prefix: bytes) -> None:
+    """What a machine has in memory may be right while its disk is not: the disk is recomputed from the founding on."""
+    with Cluster(5) as cluster:
+        set_up(cluster, 2, 2)
+        offer(cluster, "ana")
+        cluster.run_until(cluster.is_settled, 60_000, "all is sealed")
+        cluster.oracles.check_end()
+        for machine in cluster.honest():
+            key, _ = next(iter(machine.store.iterate(prefix=prefix)))
+            machine.store.write([], [key], sync=True)
+        with pytest.raises(AssertionError, match="is not sound"):
+            cluster.oracles.check_end()
