@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from tallystick.crypto.keys import SecretKey
+from tallystick.node import layout
+from tallystick.node import messages as m
 from tallystick.node.shelf import SHELVED_BYTES_MAX, SHELVED_MAX, Shelf
+from tallystick.node.sync import entry_wire
+from tallystick.node.transport import Frame, PeerUp
+from tallystick.node.verify import verify
 from tallystick.protocol.entry import Entry, encode_annex, make_entry
+from tallystick.protocol.kinds.withdraw import Withdraw
+from tests.sim.cluster import Cluster, Machine
+from tests.sim.scenario import set_up
 
 PEER, OTHER = b"p" * 32, b"o" * 32
 
@@ -63,3 +71,65 @@ def test_it_is_full_by_number_and_by_size() -> None:
     assert not shelf.is_full(OTHER)
     shelf.take_until(OTHER, 0)
     assert shelf.clear(OTHER) == []
+
+
+def test_a_block_that_is_decided_while_it_comes_is_stored_with_its_entries() -> None:
+    """Its votes are here, its entries come with the block, and news before it have the vote looked at again.
+
+    Then it is sealed by its votes, in the middle of being taken in.
+    """
+    frames: list[bytes] = []
+    with Cluster(23) as cluster:
+        send = cluster._send
+
+        def record(machine: Machine, other: Machine, frame: bytes) -> None:
+            frames.append(frame)
+            send(machine, other, frame)
+
+        cluster._send = record  # type: ignore[method-assign]
+        set_up(cluster, 3, 2)
+        ana, bo, cy = (cluster.machines[name] for name in ("ana", "bo", "cy"))
+        cluster.disconnect("ana", "cy")
+        cluster.disconnect("bo", "cy")
+        base = ana.live.ledger.head.height
+        seq, prev = ana.live.ledger.head_of(bo.secret.public)
+        news = make_entry(
+            bo.secret,
+            ledger=cluster.ledger_id,
+            seq=seq + 1,
+            prev=prev,
+            links=(cluster.ledger_id,),
+            seal=(base, ana.live.ledger.head.block_id),
+            time=cluster.now,
+            kind="withdraw",
+            body=Withdraw(offer=cluster.ledger_id).to_map(),
+        )
+        frames.clear()
+        for height in (base + 1, base + 2):
+            cluster.do("ana", "offer", {"step": "bake", "units": 1})
+            cluster.run_until(
+                lambda height=height: {ana.live.ledger.head.height, bo.live.ledger.head.height} == {height},
+                60_000,
+                "two of them have sealed it",
+            )
+        votes = [frame for frame in frames if isinstance(m.Reader().read(frame), m.Sealing)]
+        archive, core = ana.live.archive, cy.live
+        (first, second) = (archive.block(base + number) for number in (1, 2))
+        assert first is not None and second is not None
+        hello = m.Hello(1, cluster.ledger_id, base + 2, bytes(32), bytes(32), cluster.now, [])
+
+        def hear(*said: m.Message | bytes) -> None:
+            for each in said:
+                data = each if isinstance(each, bytes) else m.encode_message(each)
+                cluster.feed(cy, Frame(peer=ana.key, data=data))
+
+        cluster.feed(cy, PeerUp(peer=ana.key, outbound=False, relayed=False, address=""))
+        hear(hello, *votes)
+        assert core.ledger.head.height == base
+        wires = [wire for entry_id in first.entry_ids if (wire := archive.wire(entry_id)) is not None]
+        hear(m.Entries(wires), m.Entries([entry_wire(news)]))
+        hear(m.Block(first.header, first.certificate, first.readys, first.entry_ids))
+        assert core.ledger.head.height == base + 1
+        assert [key[1:] for key, _ in cy.store.iterate(prefix=layout.PENDING) if core.archive.sealed(key[1:])] == []
+        report = verify(core.archive)
+        assert report["problems"] == []
