@@ -12,6 +12,7 @@ Source: ARCHITECTURE.md
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -61,7 +62,7 @@ class Verifier:
         self._limiter = trio.CapacityLimiter(THREADS)
         self._nursery: trio.Nursery | None = None
         self.helpers: list[Helper] = []
-        self._may_help = (os.cpu_count() or 1) > 1
+        self._may_help = can_help()
         """False once a helper has failed: then threads do all."""
 
     def start(self, nursery: trio.Nursery) -> None:
@@ -139,6 +140,12 @@ class Verifier:
         helpers, self.helpers = self.helpers, []
         for helper in helpers:
             helper.end()
+
+
+def can_help() -> bool:
+    """Whether another process gains anything, and this program can start one: one that is packed up whole cannot."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores > 1 and bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
 def verdicts_of(checks: Sequence[Check]) -> list[bool]:

@@ -19,13 +19,16 @@ import trio
 
 import tallystick
 from tallystick.node.effects import Check
-from tallystick.node.verifier_process import question
+from tallystick.node.verifier_process import CHECKSUM_BYTES, answer_to, question
 
 log = logging.getLogger("tallystick.node")
 
 #: Room for questions on their way, where the system gives it: the process has work while the loop is busy.
 _PIPE_BYTES: Final = 1024 * 1024
 _READ_BYTES: Final = 64 * 1024
+#: A process that has answered nothing for so long though it was asked is not waited for any longer: it was stopped, or
+#: hangs. What it was asked takes far less than a second.
+PATIENCE_S: Final = 10.0
 
 Answer = Callable[[list[bool] | None], None]
 """Told the verdicts, or None where the process is gone."""
@@ -41,14 +44,17 @@ class Helper:
         self.started = trio.Event()
         """The process runs."""
         self._outbox: deque[bytes] = deque()
-        self._waiting: deque[tuple[int, Answer]] = deque()
+        self._waiting: deque[tuple[bytes, int, Answer]] = deque()
+        """Questions, how many signatures they are about, and who waits."""
+        self._answered = 0
         self._work = trio.Event()
 
     def ask(self, checks: Sequence[Check], answer: Answer) -> None:
         """Have these judged. Only while it is alive."""
         self.load += len(checks)
-        self._waiting.append((len(checks), answer))
-        self._outbox.append(question(checks))
+        asked = question(checks)
+        self._waiting.append((asked, len(checks), answer))
+        self._outbox.append(asked)
         self._work.set()
 
     def end(self) -> None:
@@ -65,15 +71,16 @@ class Helper:
                 [sys.executable, "-P", "-m", "tallystick.node.verifier_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(Path(tallystick.__file__).parent.parent)},
+                env=_environment(),
             )
             _widen(process)
             self.started.set()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write_all, process)
+                nursery.start_soon(self._watch, nursery.cancel_scope)
                 await self._read_all(process)
                 nursery.cancel_scope.cancel()
-        except* OSError as group:
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
             log.warning("no helper for signatures: %r", group.exceptions[0])
         finally:
             self.is_alive = False
@@ -84,8 +91,20 @@ class Helper:
                         if stream is not None:
                             await stream.aclose()
                     await process.wait()
-        for _, answer in self._waiting:
+        for _, _, answer in self._waiting:
             answer(None)
+
+    async def _watch(self, scope: trio.CancelScope) -> None:
+        """End it when it does not answer, or does not go when it is let go."""
+        # Twice, for a loop that was held up itself may not have read yet what has come.
+        quiet = 0
+        while quiet < 2:
+            answered, is_due = self._answered, bool(self._waiting) or not self.is_alive
+            await trio.sleep(PATIENCE_S / 2)
+            quiet = quiet + 1 if is_due and answered == self._answered else 0
+        if self._waiting:
+            log.warning("a helper for signatures does not answer")
+        scope.cancel()
 
     async def _write_all(self, process: trio.Process) -> None:
         stdin = process.stdin
@@ -103,16 +122,36 @@ class Helper:
             log.debug("a helper for signatures is gone")
 
     async def _read_all(self, process: trio.Process) -> None:
+        """Hand its answers on, until it ends or says what is no answer."""
         stdout = process.stdout
         assert stdout is not None
         rest = b""
         while data := await stdout.receive_some(_READ_BYTES):
             rest += data
-            while self._waiting and len(rest) >= self._waiting[0][0]:
-                count, answer = self._waiting.popleft()
-                verdicts, rest = [byte == 1 for byte in rest[:count]], rest[count:]
+            while self._waiting and len(rest) >= CHECKSUM_BYTES + self._waiting[0][1]:
+                asked, count, answer = self._waiting[0]
+                size = CHECKSUM_BYTES + count
+                verdicts = rest[CHECKSUM_BYTES:size]
+                if rest[:size] != answer_to(asked, verdicts) or not {0, 1}.issuperset(verdicts):
+                    log.warning("a helper for signatures says what is no answer")
+                    return
+                self._waiting.popleft()
                 self.load -= count
-                answer(verdicts)
+                self._answered += 1
+                rest = rest[size:]
+                answer([byte == 1 for byte in verdicts])
+            if rest and not self._waiting:
+                log.warning("a helper for signatures answers what nobody has asked")
+                return
+
+
+def _environment() -> dict[str, str]:
+    """Ours, in which this very package is found first: it may be a folder that nobody has installed."""
+    paths = [str(Path(tallystick.__file__).parent.parent)]
+    if before := os.environ.get("PYTHONPATH"):
+        # What it needs may be there.
+        paths.append(before)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _widen(process: trio.Process) -> None:

@@ -1,7 +1,10 @@
 """A process that judges signatures and does nothing else: questions come on stdin, answers leave on stdout.
 
     question   length (4 bytes, big-endian), then the MessagePack of [[key, message, signature], ...]
-    answer     for each question a byte of 0 or 1 for each signature
+    answer     for each question 4 bytes of checksum, then a byte of 0 or 1 for each signature
+
+The checksum is CRC-32 of the question's MessagePack and these bytes: whatever else comes out of a process, a word of a
+library or half of another answer, is taken for no verdict.
 
 It ends with its stdin, so it never outlives the node that started it.
 """
@@ -12,11 +15,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Final
+from zlib import crc32
 
 import msgspec
 
 from tallystick.crypto.signatures import is_valid, self_test
+
+#: What stands before the verdicts.
+CHECKSUM_BYTES: Final = 4
 
 _read = msgspec.msgpack.Decoder(list[tuple[bytes, bytes, bytes]]).decode
 _write = msgspec.msgpack.Encoder().encode
@@ -28,11 +35,16 @@ def question(checks: Sequence[tuple[bytes, bytes, bytes]]) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
+def answer_to(asked: bytes, verdicts: bytes) -> bytes:
+    """The bytes that answer a question, as `question` gave it."""
+    return crc32(verdicts, crc32(asked[4:])).to_bytes(CHECKSUM_BYTES, "big") + verdicts
+
+
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """Answer until there are no more questions."""
     while len(head := questions.read(4)) == 4:
-        checks = _read(questions.read(int.from_bytes(head, "big")))
-        answers.write(bytes(is_valid(*check) for check in checks))
+        asked = questions.read(int.from_bytes(head, "big"))
+        answers.write(answer_to(head + asked, bytes(is_valid(*check) for check in _read(asked))))
         answers.flush()
 
 

@@ -6,16 +6,20 @@ import io
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
 
 from tallystick.crypto.keys import SecretKey
+from tallystick.node import verifier_helper
 from tallystick.node.core import Event
 from tallystick.node.effects import Check, Verified, Verify
-from tallystick.node.verifier import HELPED_CHECKS_MIN, Verifier, verdicts_of
-from tallystick.node.verifier_process import question, serve
+from tallystick.node.verifier import HELPED_CHECKS_MIN, Verifier, can_help, verdicts_of
+from tallystick.node.verifier_helper import Helper
+from tallystick.node.verifier_process import answer_to, question, serve
 
 KEY = SecretKey.from_seed(bytes(32))
 BATCH = 40
@@ -96,8 +100,103 @@ def test_helpers_that_are_sent_away_answer_what_they_were_asked() -> None:
     judged(lambda verifier: verifier._send_away())
 
 
+def test_a_helper_that_is_stopped_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by its questions, nor by those behind them, nor by the end of the node."""
+    monkeypatch.setattr(verifier_helper, "PATIENCE_S", 0.5)
+
+    def stop(verifier: Verifier) -> None:
+        for pid in _children():
+            os.kill(pid, signal.SIGSTOP)
+
+    judged(stop)
+    assert _children() == []
+
+
+def test_a_helper_that_is_stopped_when_it_has_nothing_to_do_goes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent away like the others, and is no process any more."""
+    monkeypatch.setattr(verifier_helper, "PATIENCE_S", 0.1)
+
+    async def work() -> None:
+        helper = Helper()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(helper.run)
+            await helper.started.wait()
+            for pid in _children():
+                os.kill(pid, signal.SIGSTOP)
+            helper.end()
+
+    trio.run(work)
+    assert _children() == []
+
+
+@pytest.mark.parametrize("said", ["\\000", "\\001", "\\001\\001\\001\\001\\001", "hello"])
+def test_what_is_no_answer_is_no_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str) -> None:
+    """Whatever comes out of such a process instead: threads find the verdicts then."""
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nwhile printf '{said}'; do :; done 2>/dev/null\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    judged()
+
+
+def test_a_verdict_is_told_from_one_that_was_changed_on_the_way() -> None:
+    """An answer is to one question, with these verdicts."""
+    asked, verdicts = question(checks(3)), bytes(verdicts_of(checks(3)))
+    assert answer_to(asked, verdicts) != answer_to(question(checks(4)), verdicts)
+    assert answer_to(asked, verdicts)[:4] != answer_to(asked, bytes(40))[:4]
+
+
+@pytest.mark.parametrize("program", ["", "/nowhere/python"])
+def test_where_no_process_can_be_started_nobody_is_left_waiting(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """What a helper was asked that never came to life is handed back."""
+    monkeypatch.setattr(sys, "executable", program)
+    answers: list[list[bool] | None] = []
+
+    async def work() -> None:
+        helper = Helper()
+        helper.ask(checks(1), answers.append)
+        await helper.run()
+
+    trio.run(work)
+    assert answers == [None]
+    assert not (can_help() and not program)
+
+
+def test_a_program_that_is_packed_up_whole_starts_no_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for the interpreter there is the program itself. One with one core starts none either."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3}, raising=False)
+    assert can_help()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+    assert not can_help()
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert not can_help()
+
+
+def test_helpers_end_with_a_node_that_is_killed() -> None:
+    """Nothing tells them but the end of their questions."""
+    program = """
+import os, signal, trio
+from tests.node import test_verifier
+
+def kill(verifier):
+    print(*test_verifier._children(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+test_verifier.judged(kill)
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, cwd=root, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    # What it says on stderr has come to its end, and they had that open too: all of them are gone.
+    assert done.stdout.split()
+
+
 def test_a_process_answers_until_its_questions_end() -> None:
     """Also none at all, and one that is cut off in the middle of its length."""
     answers = io.BytesIO()
     serve(io.BytesIO(question(checks(3)) + question(checks(5)) + b"\0\0"), answers)
-    assert list(answers.getvalue()) == [*verdicts_of(checks(3)), *verdicts_of(checks(5))]
+    told = [(question(checks(number)), bytes(verdicts_of(checks(number)))) for number in (3, 5)]
+    assert answers.getvalue() == b"".join(answer_to(asked, verdicts) for asked, verdicts in told)
