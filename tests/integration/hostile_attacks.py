@@ -213,7 +213,7 @@ async def heavy_orphans(line: Line, member: Member) -> None:
 async def own_flood(line: Line, member: Member) -> None:
     """More good entries than anybody may have pending, announced as an honest node would."""
     await line.greet()
-    chain = list(member.chain(4000))
+    chain = list(member.chain(2600))
     await line.say(m.New([(member.device.public, chain[-1].seq, chain[-1].id)]))
     await hand_over(line, chain)
 
@@ -227,13 +227,13 @@ async def heavy_flood(line: Line, member: Member) -> None:
 async def branches(line: Line, member: Member) -> None:
     """Thousands of entries with one number."""
     await line.greet()
-    await hand_over(line, member.branches(4000))
+    await hand_over(line, member.branches(2600))
 
 
 async def far_ahead(line: Line, member: Member) -> None:
     """Says that it has blocks without end, and sends entries for them that no block has."""
     await line.greet(height=2**50, block_id=secrets.token_bytes(32))
-    await hand_over(line, member.chain(4000))
+    await hand_over(line, member.chain(3300))
 
 
 # -- too much of everything else ---------------------------------------------------------------------------------------
