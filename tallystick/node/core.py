@@ -9,7 +9,7 @@ Source: docs/spec/sync.md, ARCHITECTURE.md
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
@@ -118,7 +118,8 @@ class NodeCore:
         self._trusted = frozenset(trusted)
         self._anchor = anchor
         self._jobs: dict[int, tuple[Batch, Session | None]] = {}
-        self._job_next = 0
+        # A core before this one, as before the disk was full, may still be told what it has asked.
+        self._job_next = now << 20
         self._repair_next = now + REPAIR_MS
         self._gate_rows = -1
         self.sealer = Sealer(self, times or SealingTimes(), now)
@@ -282,6 +283,7 @@ class NodeCore:
         """Have entries judged that are for sealed blocks, also while a block before them is still in the inbox."""
         while (found := session.take_ahead()) is not None:
             message, before = found
+            learn_line(self.archive, self.ledger, message.entries)
             batch = self.intake.open_sealed(message.entries, session.peer, before)
             if batch.entries:
                 session.ahead.append(before)
@@ -386,6 +388,8 @@ class NodeCore:
         self.out.append(Verify(self._job_next, batch.checks))
 
     def _on_verified(self, job: int, verdicts: Sequence[bool]) -> None:
+        if job not in self._jobs:
+            return
         batch, session = self._jobs.pop(job)
         if session is not None:
             session.batches -= 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from tallystick.crypto.errors import SignatureError, TallystickError
 from tallystick.crypto.signatures import check_enrolment_key, is_valid
 from tallystick.node.effects import Check
-from tallystick.node.shelf import Shelf
+from tallystick.node.shelf import Shelf, is_whole
 from tallystick.protocol.block import ENTRIES_MAX
 from tallystick.protocol.devices import REQUESTS_MAX
 from tallystick.protocol.entry import read_entry_untrusted, signed_message
@@ -221,8 +221,11 @@ class Intake:
         if not all(verdicts):
             raise BlameError("a signature does not hold")
         if batch.before is not None:
+            if not is_here:
+                # What is on the shelf is of the session that has come after it.
+                return self._add_shelved(filter(is_whole, batch.entries), batch.peer, now)
             self.shelf.put(batch.peer, batch.before, batch.entries)
-            return self.clear_shelf(batch.peer, now) if not is_here or self.shelf.is_full(batch.peer) else Taken()
+            return self.clear_shelf(batch.peer, now) if self.shelf.is_full(batch.peer) else Taken()
         taken = Taken()
         ledger = self._ledger
         pending = ledger.pool.entries
@@ -244,11 +247,17 @@ class Intake:
 
     def unshelve_rest(self, peer: PeerKey, number: int, now: int) -> Taken:
         """Add what this peer has sent before the block with this number and not for it: news in between."""
-        return self._add_shelved(_whole(self.shelf.take_until(peer, number)), peer, now)
+        return self._add_shelved(filter(is_whole, self.shelf.take_until(peer, number)), peer, now)
 
     def clear_shelf(self, peer: PeerKey, now: int) -> Taken:
-        """Add what this peer has sent for blocks that have not come, as if it were pending."""
-        return self._add_shelved(_whole(self.shelf.clear(peer)), peer, now)
+        """Add what this peer has sent for blocks that have not come, as if it were pending.
+
+        Entries without their words wait on, unless there are too many, for only a block can take them.
+        """
+        taken = self._add_shelved(self.shelf.take_whole(peer), peer, now)
+        if self.shelf.is_full(peer):
+            self.shelf.clear(peer)
+        return taken
 
     def _add_shelved(self, entries: Iterable[Entry], peer: PeerKey, now: int) -> Taken:
         taken = Taken()
@@ -322,6 +331,7 @@ class Intake:
         for entry_id in [entry_id for entry_id, row in self._orphans.items() if row.peer == peer]:
             self._drop(entry_id)
         self._held.pop(peer, None)
+        self.shelf.clear(peer)
 
     def expire(self, now: int) -> None:
         """Drop what has waited too long."""
@@ -430,11 +440,6 @@ class Intake:
                 if not waiting:
                     del self._children[parent]
         return orphan
-
-
-def _whole(entries: Iterable[Entry]) -> list[Entry]:
-    """Those whose words are here: without them nothing is pending (see `Intake.open`)."""
-    return [entry for entry in entries if entry.annex is not None or entry.annex_hash is None]
 
 
 def check_proofs(entry: Entry, body: Body, find: Callable[[bytes], Entry | None]) -> None:

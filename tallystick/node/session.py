@@ -43,6 +43,10 @@ class Session:
     """Those of them that are for sealed blocks: the number of the block that each came before."""
     blocks_read: int = 0
     """Blocks of it that were worked through: the number of the next one."""
+    height_then: int = -1
+    """Our own height when the last answer with blocks was worked through."""
+    is_barren: bool = False
+    """Such an answer has not brought us on."""
     paused: bool = False
     height: int = -1
     """Its newest block; -1 before its HELLO."""
@@ -92,6 +96,12 @@ class Session:
     def is_fetching(self) -> bool:
         """Whether the answer that comes next has sealed blocks with their entries."""
         return bool(self.blocks_asked and self.asks and self.asks[0])
+
+    def ended(self, height: int) -> None:
+        """An answer is worked through, and this is our height now."""
+        if self.asks and self.asks.popleft():
+            self.is_barren = height <= self.height_then
+            self.height_then = height
 
     @property
     def greeted(self) -> bool:

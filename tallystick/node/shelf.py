@@ -33,8 +33,10 @@ class Shelf:
         rows = self._rows.setdefault(peer, {})
         size = self._bytes.get(peer, 0)
         for entry in entries:
-            rows[entry.id] = (number, entry)
-            size += len(entry.header) + len(entry.annex or b"")
+            # It may have come twice before either was judged.
+            if entry.id not in rows:
+                rows[entry.id] = (number, entry)
+                size += len(entry.header) + len(entry.annex or b"")
         self._bytes[peer] = size
 
     def is_full(self, peer: PeerKey) -> bool:
@@ -65,7 +67,20 @@ class Shelf:
             out.append(entry)
         return out
 
+    def take_whole(self, peer: PeerKey) -> list[Entry]:
+        """All whose words are here, in the order they came; they are here no more.
+
+        Without its words an entry is never pending: it can only wait for its block, in which they may be erased.
+        """
+        rows = self._rows.get(peer, {})
+        return self.take(peer, [entry_id for entry_id, (_, entry) in rows.items() if is_whole(entry)])
+
     def clear(self, peer: PeerKey) -> list[Entry]:
         """All of them, in the order they came; none are here any more."""
         self._bytes.pop(peer, None)
         return [entry for _, entry in self._rows.pop(peer, {}).values()]
+
+
+def is_whole(entry: Entry) -> bool:
+    """Whether the words of an entry are here, where it has any."""
+    return entry.annex is not None or entry.annex_hash is None

@@ -302,11 +302,14 @@ class Sync:
         ]
         rows.sort(key=_place)
         # Where a device has branched its numbers do not tell what has come: then it goes on where the answer ended.
-        cuts = [session.cuts.pop(entry_id, None) for entry_id in asked]
-        ends = [cut[1] for cut, seq in zip(cuts, asked.values(), strict=True) if cut is not None and cut[0] == seq]
-        if ends and len(ends) == len(asked):
-            end = min(ends)
-            rows = [row for row in rows if _place(row) > end]
+        ends: dict[bytes, tuple[int, bytes] | None] = {}
+        for device, seq, entry_id in want.chains:
+            cut = session.cuts.pop(entry_id, None)
+            if entry_id in asked:
+                end = cut[1] if cut is not None and cut[0] == seq else None
+                before = ends.setdefault(device, end)
+                ends[device] = None if end is None or before is None else min(end, before)
+        rows = [row for row in rows if (end := ends.get(row.entry.device)) is None or _place(row) > end]
         size = 0
         for count, row in enumerate(rows):
             size += row.size + 100
@@ -367,8 +370,7 @@ class Sync:
             self._out.append(AskRoom(session.peer))
 
     def on_blocks_end(self, session: Session, now: int) -> None:
-        if session.asks:
-            session.asks.popleft()
+        session.ended(self._ledger.head.height)
         session.blocks_asked = now if session.asks else 0
         if session.needs_entries:
             session.needs_entries = False
@@ -414,7 +416,7 @@ class Sync:
 
     def ask_ahead(self, session: Session, height: int, now: int) -> None:
         """Ask for what comes after an answer that has come, before it is worked through: one at a time."""
-        is_long = len(session.asks) == 1 and session.asks[0]
+        is_long = len(session.asks) == 1 and session.asks[0] and not session.is_barren
         if is_long and self._ledger.head.height < height <= session.height and not self.is_stopped:
             session.blocks_asked = now
             session.asks.append(True)

@@ -73,6 +73,27 @@ def test_it_is_full_by_number_and_by_size() -> None:
     assert shelf.clear(OTHER) == []
 
 
+def test_what_comes_twice_is_here_once() -> None:
+    """Before the block that it came before first, and its bytes count once."""
+    rows = [entry(number, "w" * 60_000) for number in range(SHELVED_BYTES_MAX // 60_000 - 1)]
+    shelf = Shelf()
+    for number in range(3):
+        shelf.put(PEER, number, rows)
+    assert not shelf.is_full(PEER)
+    assert shelf.take_until(PEER, 0) == rows
+
+
+def test_what_is_here_without_its_words_stays() -> None:
+    """Only a block can take it."""
+    whole, bare = entry(0, "words"), entry(1, "erased")
+    bare.annex = None
+    shelf = Shelf()
+    shelf.put(PEER, 0, [bare, whole, entry(2)])
+    assert shelf.take_whole(PEER) == [whole, entry(2)]
+    assert shelf.take_whole(PEER) == shelf.take_whole(OTHER) == []
+    assert shelf.take(PEER, [bare.id]) == [bare]
+
+
 def test_a_block_that_is_decided_while_it_comes_is_stored_with_its_entries() -> None:
     """Its votes are here, its entries come with the block, and news before it have the vote looked at again.
 

@@ -22,6 +22,7 @@ from tallystick.crypto.signatures import SignType, check_enrolment_key, is_valid
 from tallystick.node import core as core_module
 from tallystick.node import desk as desk_module
 from tallystick.node import founding, intake, joining, knock, sealer, verify_signatures, writes
+from tallystick.node import sync as sync_module
 from tallystick.node.archive import Archive, JoinRow
 from tallystick.node.config import SealingTimes
 from tallystick.node.core import Event, NodeCore
@@ -128,13 +129,20 @@ class Cluster(Network):
         times: SealingTimes = QUICK,
         air: Air | None = None,
         node_class: type[NodeCore] = NodeCore,
+        judge_ms: tuple[int, int] | None = None,
+        is_narrow: bool = False,
     ) -> None:
+        """`judge_ms`: how long signatures are judged; None: not at all. `is_narrow`: answers are short."""
         Network.__init__(self, seed, START_MS, air or Air(delay_ms=delay_ms))
         self.seed = seed
         self.machines: dict[str, Machine] = {}
         self.ledger_id = b""
         self.times = times
         self.node_class = node_class
+        self.judge_ms = judge_ms
+        self.is_narrow = is_narrow
+        self._judged_at: dict[str, int] = {}
+        """When the last signatures that a machine was asked about are judged."""
         self.oracles = Oracles(self)
         self.hang_ups: list[tuple[str, str]] = []
         """Who has hung up, and why."""
@@ -152,6 +160,10 @@ class Cluster(Network):
         self._patches.enter_context(mock.patch.object(intake, "check_enrolment_key", _key_judged))
         self._patches.enter_context(mock.patch.object(sealer, "read_sealing_untrusted", read_once))
         self._patches.enter_context(mock.patch.object(core_module, "peer_id", _named))
+        if self.is_narrow:
+            # Two or three small blocks fill an answer, and two entries a frame: so few blocks are many answers here.
+            self._patches.enter_context(mock.patch.object(sync_module, "ANSWER_BYTES_MAX", 4000))
+            self._patches.enter_context(mock.patch.object(sync_module, "FRAME_ENTRIES_BYTES", 1000))
         oracles = self.oracles
 
         class Watched(KeySigner):
@@ -383,7 +395,7 @@ class Cluster(Network):
                 case AskRoom(peer=peer):
                     self.at(1, lambda peer=peer: self.feed(machine, Writable(peer=peer)))
                 case Verify(job=job, checks=checks):
-                    self.feed(machine, Verified(job, [_judged(*check) for check in checks]))
+                    self._judge(machine, Verified(job, [_judged(*check) for check in checks]))
                 case Publish(data=data):
                     self._publish(machine, data)
                 case HangUp(peer=peer, why=why):
@@ -397,6 +409,21 @@ class Cluster(Network):
                     self.at(1, self._let_in)
                 case _:
                     continue
+
+    def _judge(self, machine: Machine, verified: Verified) -> None:
+        """Tell what signatures are worth: at once, or in their order while other things happen."""
+        if self.judge_ms is None:
+            self.feed(machine, verified)
+            return
+        at = max(self._judged_at.get(machine.name, 0), self.now + self.random.randint(*self.judge_ms))
+        self._judged_at[machine.name] = at
+        boots = machine.boots
+
+        def tell() -> None:
+            if machine.boots == boots:
+                self.feed(machine, verified)
+
+        self.at(at - self.now, tell)
 
     def _let_in(self) -> None:
         for pair in list(self.links):

@@ -198,3 +198,10 @@ class Oracles:
         assert not any(sums.values()), cluster.failure(f"the book does not balance: {sums}")
         reloaded, _ = core.archive.load(cluster.ledger_id)
         assert reloaded.head == core.ledger.head, cluster.failure("what is on disk is something else")
+        pending = set(reloaded.pool.entries)
+        for height in range(1, reloaded.head.height + 1):
+            row = core.archive.block(height)
+            assert row is not None, cluster.failure(f"{machine.name} has no block {height}")
+            assert pending.isdisjoint(row.entry_ids), cluster.failure(f"{machine.name}: pending and sealed at once")
+            is_whole = all(core.archive.wire(entry_id) for entry_id in row.entry_ids)
+            assert is_whole, cluster.failure(f"{machine.name} has not stored all of block {height}")

@@ -65,6 +65,10 @@ class Plan:
     """How often an old backup is put back."""
     cheats: tuple[int, ...]
     """Who cheats, by number; who seals has a number below `sealers`."""
+    judge_ms: tuple[int, int] | None
+    """How long signatures are judged, while other messages come; None: not at all."""
+    is_narrow: bool
+    """A few blocks are many answers."""
 
     @classmethod
     def draw(cls, random: Random) -> Plan:
@@ -95,6 +99,8 @@ class Plan:
             part_percent=0 if pairs else random.choice((0, 0, 8)),
             restore_percent=random.choice((0, 0, 6)),
             cheats=cheats,
+            judge_ms=random.choice((None, (0, 40), (5, 1500))),
+            is_narrow=random.random() < 0.5,
         )
 
 
@@ -116,7 +122,9 @@ def run(seed: int, *, node_class: type[NodeCore] = NodeCore, plan: Plan | None =
     drawn = Plan.draw(Random(seed))
     plan = plan or drawn
     air = Air(delay_ms=plan.delay_ms, gossip_doubled=plan.gossip_doubled, said_again=plan.said_again)
-    with Cluster(seed, air=air, times=PACE, node_class=node_class) as cluster:
+    with Cluster(
+        seed, air=air, times=PACE, node_class=node_class, judge_ms=plan.judge_ms, is_narrow=plan.is_narrow
+    ) as cluster:
         random = cluster.random
         if plan.is_fresh:
             set_up(cluster, plan.people, plan.sealers, plan.skew_ms)
