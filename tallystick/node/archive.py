@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tallystick.crypto.errors import TallystickError
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import SignType
 from tallystick.node import layout
@@ -244,7 +245,10 @@ class Archive:
         if entry is None:
             raise StoreError(f"entry {entry_id.hex()[:8]} is damaged: its bytes have another id")
         if entry.annex_hash is not None and (annex := self.store.get(layout.ANNEX + entry_id)) is not None:
-            add_annex_untrusted(entry, annex)
+            try:
+                add_annex_untrusted(entry, annex)
+            except TallystickError as error:
+                raise StoreError(f"the words of entry {entry_id.hex()[:8]} are damaged: {error}") from error
         return entry
 
     def wire(self, entry_id: bytes) -> Wire | None:

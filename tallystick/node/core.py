@@ -553,6 +553,9 @@ class NodeCore:
         self._repair_next = self.now + REPAIR_MS
         self.intake.expire(self.now)
         self.sync.tick(self.now)
+        for peer in [peer for peer, session in self.sync.sessions.items() if session.is_late]:
+            # News may be among it, and of an answer that was lost the end never comes.
+            self.take(self.intake.clear_shelf(peer, self.now, is_over=False), peer)
         self.blobs.tick(self.now)
 
     def _remember(self, peer: PeerKey, addresses: Sequence[str]) -> None:

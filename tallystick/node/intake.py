@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from tallystick.crypto.errors import SignatureError, TallystickError
 from tallystick.crypto.signatures import check_enrolment_key, is_valid
 from tallystick.node.effects import Check
-from tallystick.node.shelf import Shelf, is_whole
+from tallystick.node.shelf import BLOCK_TIMES, Shelf, is_whole
 from tallystick.protocol.block import ENTRIES_MAX
 from tallystick.protocol.devices import REQUESTS_MAX
 from tallystick.protocol.entry import read_entry_untrusted, signed_message
@@ -225,7 +225,7 @@ class Intake:
                 # What is on the shelf is of the session that has come after it.
                 return self._add_shelved(filter(is_whole, batch.entries), batch.peer, now)
             self.shelf.put(batch.peer, batch.before, batch.entries)
-            return self.clear_shelf(batch.peer, now) if self.shelf.is_full(batch.peer) else Taken()
+            return self.clear_shelf(batch.peer, now, is_over=False) if self.shelf.is_full(batch.peer) else Taken()
         taken = Taken()
         ledger = self._ledger
         pending = ledger.pool.entries
@@ -246,18 +246,40 @@ class Intake:
         return self._add_shelved(self.shelf.take(peer, entry_ids), peer, now)
 
     def unshelve_rest(self, peer: PeerKey, number: int, now: int) -> Taken:
-        """Add what this peer has sent before the block with this number and not for it: news in between."""
-        return self._add_shelved(filter(is_whole, self.shelf.take_until(peer, number)), peer, now)
+        """Add what this peer has sent before the block with this number and not for it: news in between.
 
-    def clear_shelf(self, peer: PeerKey, now: int) -> Taken:
+        What does not connect waits on: it may be of the next block, and be told of before that.
+        """
+        return self._add_shelved(self.shelf.take(peer, self._connected(self.shelf.until(peer, number))), peer, now)
+
+    def clear_shelf(self, peer: PeerKey, now: int, *, is_over: bool = True) -> Taken:
         """Add what this peer has sent for blocks that have not come, as if it were pending.
 
-        Entries without their words wait on, unless there are too many, for only a block can take them.
+        What only a block can take waits on, unless it is more than a block. So does what does not connect, where more
+        of the answer may come (`is_over` is False).
         """
-        taken = self._add_shelved(self.shelf.take_whole(peer), peer, now)
-        if self.shelf.is_full(peer):
+        if is_over:
+            rows = self.shelf.take_whole(peer)
+        else:
+            rows = self.shelf.take(peer, self._connected(self.shelf.all_of(peer)))
+        taken = self._add_shelved(rows, peer, now)
+        if self.shelf.is_full(peer, BLOCK_TIMES):
             self.shelf.clear(peer)
         return taken
+
+    def _connected(self, entries: Iterable[Entry]) -> list[bytes]:
+        """Ids of those that may be pending: the block they cite is here, and so are their parents, or among them."""
+        ids: dict[bytes, None] = {}
+        ledger = self._ledger
+        for entry in entries:
+            cites = 0 if entry.seal is None else entry.seal[0]
+            if (
+                is_whole(entry)
+                and cites <= ledger.head.height
+                and ids.keys() >= set(ledger.pool.missing(entry.parents))
+            ):
+                ids[entry.id] = None
+        return list(ids)
 
     def _add_shelved(self, entries: Iterable[Entry], peer: PeerKey, now: int) -> Taken:
         taken = Taken()

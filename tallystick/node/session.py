@@ -94,8 +94,13 @@ class Session:
 
     @property
     def is_fetching(self) -> bool:
-        """Whether the answer that comes next has sealed blocks with their entries."""
-        return bool(self.blocks_asked and self.asks and self.asks[0])
+        """Whether the answer that comes next, however late, has sealed blocks with their entries."""
+        return bool(self.asks and self.asks[0])
+
+    @property
+    def is_late(self) -> bool:
+        """Whether somebody else is asked for blocks meanwhile."""
+        return bool(self.asks) and not self.blocks_asked
 
     def ended(self, height: int) -> None:
         """An answer is worked through, and this is our height now."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: longer.
 SHELVED_MAX: Final = 8192
 SHELVED_BYTES_MAX: Final = 16 * 1024 * 1024
+#: So many times that is what can only wait: the longest block.
+BLOCK_TIMES: Final = 5
 
 
 class Shelf:
@@ -39,8 +41,9 @@ class Shelf:
                 size += len(entry.header) + len(entry.annex or b"")
         self._bytes[peer] = size
 
-    def is_full(self, peer: PeerKey) -> bool:
-        return len(self._rows.get(peer, ())) > SHELVED_MAX or self._bytes.get(peer, 0) > SHELVED_BYTES_MAX
+    def is_full(self, peer: PeerKey, times: int = 1) -> bool:
+        """`times`: so many times the bytes may be here."""
+        return len(self._rows.get(peer, ())) > SHELVED_MAX or self._bytes.get(peer, 0) > times * SHELVED_BYTES_MAX
 
     def has(self, peer: PeerKey, entry_id: bytes) -> bool:
         return entry_id in self._rows.get(peer, ())
@@ -54,26 +57,29 @@ class Shelf:
         self._bytes[peer] -= sum(len(entry.header) + len(entry.annex or b"") for entry in out)
         return out
 
-    def take_until(self, peer: PeerKey, number: int) -> list[Entry]:
-        """All that came before the block with this number, in the order they came; they are here no more."""
+    def until(self, peer: PeerKey, number: int) -> list[Entry]:
+        """All that came before the block with this number and are still here, in the order they came."""
         out: list[Entry] = []
-        rows = self._rows.get(peer)
-        while rows:
-            entry_id = next(iter(rows))
-            if rows[entry_id][0] > number:
+        for before, entry in self._rows.get(peer, {}).values():
+            if before > number:
                 break
-            entry = rows.pop(entry_id)[1]
-            self._bytes[peer] -= len(entry.header) + len(entry.annex or b"")
             out.append(entry)
         return out
 
-    def take_whole(self, peer: PeerKey) -> list[Entry]:
-        """All whose words are here, in the order they came; they are here no more.
+    def all_of(self, peer: PeerKey) -> list[Entry]:
+        """All that are here, in the order they came."""
+        return [entry for _, entry in self._rows.get(peer, {}).values()]
 
-        Without its words an entry is never pending: it can only wait for its block, in which they may be erased.
+    def take_whole(self, peer: PeerKey) -> list[Entry]:
+        """All that may be pending, in the order they came; they are here no more.
+
+        Without its words an entry may not, nor what follows it: that can only come with a block, where they are erased.
         """
-        rows = self._rows.get(peer, {})
-        return self.take(peer, [entry_id for entry_id, (_, entry) in rows.items() if is_whole(entry)])
+        stay: set[bytes] = set()
+        for entry_id, (_, entry) in self._rows.get(peer, {}).items():
+            if not (is_whole(entry) and stay.isdisjoint(entry.parents)):
+                stay.add(entry_id)
+        return self.take(peer, [entry_id for entry_id in self._rows.get(peer, ()) if entry_id not in stay])
 
     def clear(self, peer: PeerKey) -> list[Entry]:
         """All of them, in the order they came; none are here any more."""

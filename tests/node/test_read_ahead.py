@@ -9,9 +9,9 @@ import pytest
 from tallystick.node import messages as m
 from tallystick.node.archive import Archive
 from tallystick.node.core import NodeCore
-from tallystick.node.effects import Effect, Send, Verified, Verify
+from tallystick.node.effects import Effect, HangUp, Send, Verified, Verify, Wake
 from tallystick.node.store_memory import MemoryStore
-from tallystick.node.sync import entry_wire
+from tallystick.node.sync import ANSWER_MS, entry_wire
 from tallystick.node.transport import Frame, PeerDown, PeerUp
 from tallystick.protocol.entry import Entry, encode_annex, make_entry
 from tallystick.protocol.kinds.withdraw import Withdraw
@@ -76,6 +76,13 @@ def _messages(effects: list[Effect]) -> list[m.Message]:
     reader = m.Reader()
     frames = (frame for effect in effects if isinstance(effect, Send) for frame in effect.frames)
     return [message for frame in frames if (message := reader.read(frame)) is not None]
+
+
+def _judge(core: NodeCore, effects: list[Effect], now: int) -> list[Effect]:
+    """Find all signatures good that are asked about; what comes of it."""
+    asked = [effect for effect in effects if isinstance(effect, Verify)]
+    effects[:] = [effect for effect in effects if not isinstance(effect, Verify)]
+    return [each for verify in asked for each in core.handle(Verified(verify.job, [True] * len(verify.checks)), now)]
 
 
 @pytest.mark.parametrize("is_padded", [False, True])
@@ -156,6 +163,72 @@ def test_an_answer_ends_and_what_is_there_without_words_still_waits_for_its_bloc
     assert core.intake.shelf.has(ana.key, entries[1].id)
     core.handle(PeerDown(peer=ana.key, reason="cut"), cluster.now)
     assert not core.intake.shelf.has(ana.key, entries[1].id)
+
+
+def test_an_answer_may_take_its_time(cluster: Cluster) -> None:
+    """Where the line is slow somebody else is asked meanwhile, and what comes in the end is of use all the same."""
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    entries = _seal(cluster, ana, 8, 100)
+    core = bo.live
+    height = ana.live.ledger.head.height
+    row = ana.live.archive.block(height)
+    assert row is not None
+    # The words of every third are erased.
+    wires = [(each.header, each.signature, each.annex if number % 3 else None) for number, each in enumerate(entries)]
+    hello = m.Hello(1, cluster.ledger_id, height, bytes(32), bytes(32), cluster.now, [])
+    core.handle(PeerUp(peer=ana.key, outbound=False, relayed=False, address=""), cluster.now)
+    core.sync.ask_blocks(core.sync.sessions[ana.key], cluster.now, with_entries=True)
+    block = m.Block(row.header, row.certificate, row.readys, row.entry_ids)
+    for message in (hello, *(m.Entries([wire]) for wire in wires), block, m.BlocksEnd(height + 1)):
+        cluster.now += ANSWER_MS // 4
+        for effect in core.handle(Frame(peer=ana.key, data=m.encode_message(message)), cluster.now):
+            assert not isinstance(effect, HangUp)
+            if isinstance(effect, Verify):
+                core.handle(Verified(effect.job, [True] * len(effect.checks)), cluster.now)
+    assert core.ledger.head == ana.live.ledger.head
+    assert not core.archive.has_pending()
+
+
+def test_what_is_told_of_before_its_block_is_there_for_it(cluster: Cluster) -> None:
+    """An entry of the block after the next one, pushed when it was news, comes before both, and comes once."""
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    core = bo.live
+    first, second = _seal(cluster, ana, 2), _seal(cluster, ana, 2)
+    height = ana.live.ledger.head.height
+    hello = m.Hello(1, cluster.ledger_id, height, bytes(32), bytes(32), cluster.now, [])
+    answer: list[m.Message] = [m.Entries([entry_wire(second[1])])]
+    for number, entries in ((height - 1, first), (height, second)):
+        row = ana.live.archive.block(number)
+        assert row is not None
+        answer.append(m.Entries([entry_wire(entry) for entry in entries]))
+        answer.append(m.Block(row.header, row.certificate, row.readys, row.entry_ids))
+    core.handle(PeerUp(peer=ana.key, outbound=False, relayed=False, address=""), cluster.now)
+    effects: list[Effect] = []
+    for message in (hello, *answer):
+        effects += core.handle(Frame(peer=ana.key, data=m.encode_message(message)), cluster.now)
+        if message is answer[0]:
+            # All else comes while what it is behind is being judged.
+            effects += _judge(core, effects, cluster.now)
+    effects += _judge(core, effects, cluster.now)
+    assert not any(isinstance(effect, HangUp) for effect in effects)
+    assert core.ledger.head == ana.live.ledger.head
+    assert not core.archive.has_pending()
+
+
+def test_news_of_a_peer_whose_answer_was_lost_does_not_wait_for_it(cluster: Cluster) -> None:
+    """It may be all that there is of them."""
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    entry = _write(cluster, ana, 1)[0]
+    core = bo.live
+    core.handle(PeerUp(peer=ana.key, outbound=False, relayed=False, address=""), cluster.now)
+    hello = m.Hello(1, cluster.ledger_id, core.ledger.head.height + 3, bytes(32), bytes(32), cluster.now, [])
+    for message in (hello, m.Entries([entry_wire(entry)])):
+        for effect in core.handle(Frame(peer=ana.key, data=m.encode_message(message)), cluster.now):
+            if isinstance(effect, Verify):
+                core.handle(Verified(effect.job, [True]), cluster.now)
+    assert entry.id not in core.ledger.pool
+    core.handle(Wake(), cluster.now + ANSWER_MS + 1)
+    assert entry.id in core.ledger.pool
 
 
 def test_a_newcomer_to_a_ledger_that_was_founded_anew_learns_of_those_before() -> None:

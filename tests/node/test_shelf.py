@@ -51,9 +51,9 @@ def test_what_came_before_a_block_and_is_not_of_it_is_told_from_what_comes_later
     shelf.put(PEER, 0, rows[:2])
     shelf.put(PEER, 1, rows[2:])
     assert shelf.take(PEER, [rows[0].id]) == [rows[0]]
-    assert shelf.take_until(PEER, 0) == [rows[1]]
-    assert shelf.take_until(PEER, 0) == shelf.take_until(OTHER, 5) == []
-    assert shelf.take_until(PEER, 1) == rows[2:]
+    assert shelf.until(PEER, 0) == [rows[1]]
+    assert shelf.until(OTHER, 5) == []
+    assert shelf.until(PEER, 1) == shelf.all_of(PEER) == rows[1:]
 
 
 def test_it_is_full_by_number_and_by_size() -> None:
@@ -69,8 +69,7 @@ def test_it_is_full_by_number_and_by_size() -> None:
     assert shelf.is_full(OTHER)
     shelf.take(OTHER, [row.id for row in large[:2]])
     assert not shelf.is_full(OTHER)
-    shelf.take_until(OTHER, 0)
-    assert shelf.clear(OTHER) == []
+    assert shelf.clear(OTHER) == large[2:] and not shelf.all_of(OTHER)
 
 
 def test_what_comes_twice_is_here_once() -> None:
@@ -80,18 +79,29 @@ def test_what_comes_twice_is_here_once() -> None:
     for number in range(3):
         shelf.put(PEER, number, rows)
     assert not shelf.is_full(PEER)
-    assert shelf.take_until(PEER, 0) == rows
+    assert shelf.until(PEER, 0) == rows
 
 
 def test_what_is_here_without_its_words_stays() -> None:
-    """Only a block can take it."""
+    """Only a block can take it, and what follows it."""
     whole, bare = entry(0, "words"), entry(1, "erased")
     bare.annex = None
+    child = make_entry(
+        SecretKey.from_seed(bytes(32)),
+        ledger=b"l" * 32,
+        seq=3,
+        prev=bare.id,
+        links=(),
+        seal=None,
+        time=0,
+        kind="some",
+        body={},
+    )
     shelf = Shelf()
-    shelf.put(PEER, 0, [bare, whole, entry(2)])
+    shelf.put(PEER, 0, [bare, whole, child, entry(2)])
     assert shelf.take_whole(PEER) == [whole, entry(2)]
     assert shelf.take_whole(PEER) == shelf.take_whole(OTHER) == []
-    assert shelf.take(PEER, [bare.id]) == [bare]
+    assert shelf.take(PEER, [bare.id, child.id]) == [bare, child]
 
 
 def test_a_block_that_is_decided_while_it_comes_is_stored_with_its_entries() -> None:

@@ -156,6 +156,26 @@ def test_a_byte_that_is_changed_in_an_entry_or_block_is_found(kept: Kept, store:
     assert wheres(store) == []
 
 
+def test_whoever_reads_an_entry_is_told_that_it_is_damaged(kept: Kept, store: Store) -> None:
+    """Whichever byte of its header or its words was changed; that a signature was, only `verify` finds."""
+    archive = Archive(store)
+    for number, key in enumerate(keys_of(store, layout.ENTRY, layout.ANNEX)):
+        value = store.get(key) or b""
+        first = 64 if key[:1] == layout.ENTRY else 0
+        for at in {first, first + (len(value) - first) * (number % 7) // 7, len(value) - 1}:
+            change(store, key, at, (number + at) % 8)
+            with pytest.raises(StoreError, match=key[1:].hex()[:8]):
+                archive.entry(key[1:])
+            store.write([(key, value)], sync=False)
+        if key[:1] == layout.ENTRY:
+            for cut in (b"", value[:63], value[:64], value[:-1], value + b"\0"):
+                store.write([(key, cut)], sync=False)
+                with pytest.raises(StoreError, match="damaged"):
+                    archive.entry(key[1:])
+            store.write([(key, value)], sync=False)
+        assert archive.entry(key[1:]) in kept.sent
+
+
 def test_a_byte_that_is_changed_anywhere_else_is_found(store: Store) -> None:
     """Summaries, places of entries, the state, closed deals, postings and their index, the head, the ledger's id."""
     others = (layout.HEIGHT, layout.SEALED, layout.STATE, layout.CLOSED, layout.OUTCOME, layout.META)

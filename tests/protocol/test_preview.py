@@ -58,6 +58,33 @@ def test_the_preview_of_a_set_is_the_block_of_that_set(
     assert ledger.state.rows() == foreseen
 
 
+@given(documents(), EVENTS, st.integers(0, 2**32), st.sampled_from([0, 40 * DAY_MS]))
+@settings(_MODEST, max_examples=10)
+def test_whoever_looks_after_many_blocks_sees_what_whoever_always_looked_sees(
+    document: dict[str, object], events: list[Event], seed: int, later: int
+) -> None:
+    """Rows that came and went, and came again, while nobody looked, and what is pending on top of them."""
+    writers = Writers.found(document, *PARTNERS[1:])
+    assert isinstance(writers, Writers)
+    writers.join("ed", standing="contributor")
+    writers.seal()
+    writers.chance = random.Random(seed)
+    Play(writers).run(events, sealing=True)
+    ledger, time = writers.ledger, writers.now + later
+    blind, looking = Preview(ledger.context), Preview(ledger.context)
+    for executed in writers.executed:
+        blind.follow(executed.rows.items(), ())
+        looking.follow(executed.rows.items(), ())
+        assert looking.state.rows()
+    assert looking.state.rows() == ledger.state.rows()
+    assert list(looking.state.due.order) == list(fresh(ledger).state.due.order)
+    for preview in (blind, looking):
+        preview.follow((), ledger.pool.entries.values())
+    foreseen = ledger.preview.finished_rows(time)
+    assert blind.finished_rows(time) == looking.finished_rows(time) == foreseen
+    assert blind.results() == looking.results() == ledger.preview.results()
+
+
 @given(documents(), EVENTS, st.integers(0, 2**32))
 @_MODEST
 def test_insertion_in_any_order_is_the_same_as_all_at_once(
