@@ -421,6 +421,32 @@ def test_a_long_answer_ends_where_it_fits_and_goes_on(recorded: tuple[Cluster, l
     assert set(come) == {entry.id for entry in chain}
 
 
+def test_a_long_answer_goes_on_where_one_device_has_branched_and_another_has_not(
+    recorded: tuple[Cluster, list[bytes]],
+) -> None:
+    """Of the one it goes on by places, of the other by numbers: nothing comes a second time."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    words = encode_annex(bytes(16), {"note": "x" * 60_000})
+    chains = {name: _chain(cluster, name, 50, words) for name in ("bo", "ana")}
+    branch = _with_time(bo, chains["bo"][0], cluster.now + 1)
+    _hand_over(cluster, [branch, *chains["bo"]])
+    for entry in chains["ana"]:
+        ana.live.submit(entry, cluster.clock(ana))
+    ana.live.effects()
+    ana.live.sync.sessions[bo.key].known.clear()
+    floor = chains["ana"][0].seq
+    come: list[bytes] = []
+    for _ in range(20):
+        want = m.Want([(chain[0].device, floor if name == "ana" else 0, chain[-1].id) for name, chain in chains.items()])
+        entries, left = next(_answers(cluster, want))
+        come += [entry.id for entry in entries]
+        floor = max([floor, *(entry.seq + 1 for entry in entries if entry.device == ana.secret.public)])
+        if not left:
+            break
+    assert sorted(come) == sorted(entry.id for chain in chains.values() for entry in chain)
+
+
 def test_the_rest_of_a_long_answer_is_asked_for_at_once(recorded: tuple[Cluster, list[bytes]]) -> None:
     """Five megabytes of one device come to whoever was away as fast as they travel, and are sealed."""
     cluster, _ = recorded
