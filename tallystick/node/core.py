@@ -471,13 +471,13 @@ class NodeCore:
         # What we handed in ourselves is stored, and pending until this block.
         self._fresh = {row.entry.id for row in taken.added} - self.handed_in
         peer = None if session is None else session.peer
-        refused: BlockError | None = None
+        refused: BlockError | DecodeError | None = None
         try:
             check_own(self, taken.added)
             # Whoever becomes mute begins anew, and may find that this height is decided.
             if self.ledger.head is head and not isinstance(assembled := check_sealed(self.ledger, block), Missing):
                 self.seal(block, assembled)
-        except BlockError as error:
+        except (BlockError, DecodeError) as error:
             refused = error
         finally:
             self._fresh = set()

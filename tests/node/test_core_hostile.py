@@ -438,8 +438,8 @@ def test_a_long_answer_goes_on_where_one_device_has_branched_and_another_has_not
     floor = chains["ana"][0].seq
     come: list[bytes] = []
     for _ in range(20):
-        want = m.Want([(chain[0].device, floor if name == "ana" else 0, chain[-1].id) for name, chain in chains.items()])
-        entries, left = next(_answers(cluster, want))
+        rows = [(chain[0].device, floor if name == "ana" else 0, chain[-1].id) for name, chain in chains.items()]
+        entries, left = next(_answers(cluster, m.Want(rows)))
         come += [entry.id for entry in entries]
         floor = max([floor, *(entry.seq + 1 for entry in entries if entry.device == ana.secret.public)])
         if not left:

@@ -10,6 +10,7 @@ from tallystick.node import messages as m
 from tallystick.node.archive import Archive
 from tallystick.node.core import NodeCore
 from tallystick.node.effects import Effect, HangUp, Send, Verified, Verify, Wake
+from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.store_memory import MemoryStore
 from tallystick.node.sync import ANSWER_MS, entry_wire
 from tallystick.node.transport import Frame, PeerDown, PeerUp
@@ -279,3 +280,43 @@ def test_an_answer_to_a_core_before_is_none(cluster: Cluster) -> None:
     for job, is_taken in ((old.job, False), (new.job, True)):
         bo.live.handle(Verified(job, [True]), cluster.now)
         assert (entry.id in bo.live.ledger.pool) is is_taken
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2])
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_disk_that_fails_in_the_middle_leaves_what_a_restart_can_go_on_with(
+    cluster: Cluster, batches: int, is_written: bool
+) -> None:
+    """Of a block with its entries all is stored or nothing, whatever the disk says; what is left is fetched again."""
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    for _ in range(3):
+        _seal(cluster, ana, 3, 100)
+    left = [None] * batches
+    failures = []
+
+    def fail(sync: bool) -> None:
+        if left:
+            left.pop()
+        elif not failures:
+            failures.append(sync)
+            raise StoreError("the disk fails", reason=StoreReason.IO)
+
+    setattr(bo.store.faults, "after_write" if is_written else "before_write", fail)
+
+    def meet() -> None:
+        cluster.connect("ana", "bo")
+        cluster.run(60_000)
+
+    with pytest.raises(StoreError):
+        meet()
+    cluster.disconnect_all()
+    bo.store.kill()
+    cluster.boot(bo)
+    core = bo.live
+    for height in range(1, core.ledger.head.height + 1):
+        row = core.archive.block(height)
+        assert row is not None
+        assert all(core.archive.wire(entry_id) for entry_id in row.entry_ids)
+        assert not any(entry_id in core.ledger.pool for entry_id in row.entry_ids)
+    cluster.connect("ana", "bo")
+    cluster.run_until(lambda: bo.live.ledger.head == ana.live.ledger.head, 60_000, "Bo has it all")
