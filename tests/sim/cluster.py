@@ -56,6 +56,10 @@ QUICK = SealingTimes(
 )
 
 
+#: Two or three small blocks fill an answer, and two entries a frame: so few blocks are many answers.
+_NARROW = {"ANSWER_BYTES_MAX": 4000, "FRAME_ENTRIES_BYTES": 1000}
+_WIDE = {name: getattr(sync_module, name) for name in _NARROW}
+
 _judged = lru_cache(maxsize=50_000)(is_valid)
 _named = lru_cache(maxsize=1000)(peer_id)
 _key_judged = lru_cache(maxsize=1000)(check_enrolment_key)
@@ -160,10 +164,9 @@ class Cluster(Network):
         self._patches.enter_context(mock.patch.object(intake, "check_enrolment_key", _key_judged))
         self._patches.enter_context(mock.patch.object(sealer, "read_sealing_untrusted", read_once))
         self._patches.enter_context(mock.patch.object(core_module, "peer_id", _named))
-        if self.is_narrow:
-            # Two or three small blocks fill an answer, and two entries a frame: so few blocks are many answers here.
-            self._patches.enter_context(mock.patch.object(sync_module, "ANSWER_BYTES_MAX", 4000))
-            self._patches.enter_context(mock.patch.object(sync_module, "FRAME_ENTRIES_BYTES", 1000))
+        # Where one cluster is made within another, each has its own: what is made there is used by others.
+        for name, size in _NARROW.items() if self.is_narrow else _WIDE.items():
+            self._patches.enter_context(mock.patch.object(sync_module, name, size))
         oracles = self.oracles
 
         class Watched(KeySigner):
