@@ -10,6 +10,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
+from tallystick.node import layout
 from tallystick.node.core import NodeCore
 from tallystick.node.errors import NodeError
 from tallystick.node.guard import MemoryGuard
@@ -260,15 +261,22 @@ def _back_up_or_restore(cluster: Cluster, plan: Plan) -> None:
     guard = "lost" if not plan.cheats and random.random() < 0.3 else "kept"
     machine.may_stay_mute = bool(plan.cheats)
     kept = machine.backup.acknowledged
-    if guard == "lost" and len(machine.core.ledger.sealers()) == 1:
-        # Blocks of a lone sealer that nobody else has are gone with its disk, and no guard remembers them.
-        others = (row.top for row in cluster.honest() if row is not machine)
-        cluster.oracles.forget(from_height=max(others, default=0) + 1)
+    sealers = machine.core.ledger.sealers()
     cluster.put_back(machine, guard=guard)
+    alone = cluster.by_key(sealers[0].node_key) if len(sealers) == 1 else None
+    if alone is not None and alone.has_lost_guard:
+        # Blocks of a lone sealer that are on nobody's disk are gone, and no guard remembers them.
+        cluster.oracles.forget(from_height=max(_newest(row) for row in cluster.honest()) + 1)
     # What it had told nobody is gone with its disk; in the end it is asked for only if somebody honest has it.
     machine.at_risk += machine.acknowledged[kept:]
     del machine.acknowledged[kept:]
     cluster.at(random.randint(200, 20_000), lambda: cluster.wake_up(machine))
+
+
+def _newest(machine: Machine) -> int:
+    """Height of the newest block on a disk."""
+    rows = machine.store.image().rows
+    return max((int.from_bytes(key[1:], "big") for key, _ in rows if key.startswith(layout.HEIGHT)), default=0)
 
 
 def _act(cluster: Cluster, name: str) -> None:
