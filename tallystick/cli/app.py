@@ -6,6 +6,8 @@ that module (`write` makes most of them in a few lines).
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
@@ -99,6 +101,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
 MODULES: Final[Mapping[str, str]] = {name: module for section in SECTIONS.values() for name, module in section.items()}
 
 
+_is_negative: Final = re.compile(r"-\d.*").fullmatch
+
+
 class Tally(click.Group):
     """The top of the tree: finds commands in their modules, and guesses what a misspelt one meant."""
 
@@ -168,6 +173,19 @@ def tally(ctx: click.Context) -> None:
 tally.params[:0] = global_options(hidden=False)
 
 
+def command_of(args: Sequence[str]) -> str:
+    """The command that these words call, as it is written: `tally propose role`."""
+    words = [each for each in args if not each.startswith("-")]
+    for at, word in enumerate(words):
+        found = find_command(word)
+        if isinstance(found, click.Group):
+            inner = words[at + 1] if len(words) > at + 1 else ""
+            return f"tally {word} {inner}" if inner in found.commands else f"tally {word}"
+        if found is not None:
+            return f"tally {word}"
+    return "tally"
+
+
 def run(args: Sequence[str]) -> int:
     """Read the arguments with click and do what they say."""
     try:
@@ -176,6 +194,11 @@ def run(args: Sequence[str]) -> int:
         return stopped.exit_code
     except click.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit as ended:
+        # Click ends so by itself when a shell asks for completions, and when a reader has gone: that is no error.
+        if "_TALLY_COMPLETE" in os.environ:
+            raise
+        raise BrokenPipeError from ended
     except click.exceptions.NoArgsIsHelpError as error:
         hint = f"`{error.ctx.command_path} --help` lists them"
         raise UsageError("a command is missing", reason="missing", hint=hint) from error
@@ -188,6 +211,8 @@ def _usage(error: click.ClickException) -> UsageError:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "tally"
     message = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption) and _is_negative(error.option_name):
+        message = f"{error.option_name} is below zero: no number here is"
     # A group whose command is missing raises no error of its own.
     missing = isinstance(error, click.MissingParameter) or message == "Missing command"
     reason = "missing" if missing else "usage"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tallystick.cli import output
 from tallystick.cli.errors import CommandError, UsageError
+from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -40,7 +41,7 @@ def confirm(options: Options, question: str, option: str = "--yes") -> None:
         return
     _need(option)
     if _line(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
-        raise CommandError("declined")
+        raise CommandError("declined", exit_code=ExitCode.INTERRUPTED)
 
 
 def _need(option: str) -> None:

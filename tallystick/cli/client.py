@@ -87,17 +87,21 @@ class Client:
         *,
         method: str = "POST",
         wait_s: float = ANSWER_S,
+        any_ledger: bool = False,
     ) -> Any:
-        """Ask the running node and nobody else. Raises NodeError: no-node."""
-        line = connect(self.home)
+        """Ask the running node and nobody else. Raises NodeError: no-node, also where it has another ledger.
+
+        `any_ledger` is for what is about this computer, whatever ledger its node has.
+        """
+        line = connect(self.home) if any_ledger else self._node()
         if line is None:
             raise CommandError("no-node", exit_code=ExitCode.OFFLINE)
         line.wait_at_most(wait_s)
         return self._ask(line, method, op, args, key)
 
-    def has_node(self) -> bool:
-        """Whether a node answers on this home."""
-        line = connect(self.home)
+    def has_node(self, *, any_ledger: bool = False) -> bool:
+        """Whether a node answers on this home, and has the ledger that is meant. Raises HomeError: NOT_FOUND."""
+        line = connect(self.home) if any_ledger else self._node()
         if line is None:
             return False
         line.close()
@@ -130,12 +134,24 @@ class Client:
             time.sleep(_BUSY_STEP_S)
 
     def _node(self) -> Line | None:
-        """A connection to the node of the ledger that is meant: a node has one ledger, a home may have several."""
+        """A connection to the node of the ledger that is meant: a node has one ledger, a home may have several.
+
+        Raises HomeError: NOT_FOUND, AMBIGUOUS. A mistyped name must not end in the one ledger that is there.
+        """
         line = connect(self.home)
-        if line is None or len(self.home.ledgers()) < 2:
+        if line is None:
+            return None
+        several = len(self.home.ledgers()) > 1
+        if not several and wanted_ledger(self.home, self.options) is None:
+            return line
+        try:
+            wanted = choose_ledger(self.home, self.options)
+        except HomeError:
+            line.close()
+            raise
+        if not several:
             return line
         status = self._ask(line, "GET", "status", {}, None)
-        wanted = choose_ledger(self.home, self.options)
         is_same = isinstance(status, dict) and status.get("ledger") == wanted.hex()
         return connect(self.home) if is_same else None
 

@@ -7,12 +7,15 @@ The parsed values go, by their names, into the operation of the same name; `args
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
 
+from tallystick.cli.errors import CommandError
 from tallystick.cli.options import Options
+from tallystick.node.errors import ExitCode
 
 OPTIONS_NOTE: Final = (
     "Every command takes --home DIR, --ledger PREFIX, --json, --yes, --dry-run, -q and -v, before or after its name."
@@ -35,6 +38,11 @@ _FLAGS: Final = {
 }
 
 Values = dict[str, Any]
+
+#: What `--dry-run` means to a command: it only looks, so that it does the same; or it says what it would do. A command
+#: that can neither has a sentence here that says why, and refuses the option before it does anything.
+LOOKS: Final = "looks"
+TRIES: Final = "tries"
 
 
 def options_of(ctx: click.Context) -> Options:
@@ -64,10 +72,22 @@ def global_options(*, hidden: bool = True) -> list[click.Parameter]:
 class Command(click.Command):
     """A command that also takes the global options."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, dry: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.dry = dry
+        """`LOOKS`, `TRIES`, or why it takes no `--dry-run`."""
         self.params = [*self.params, *global_options()]
         self.epilog = self.epilog or OPTIONS_NOTE
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if options_of(ctx).dry_run and self.dry not in (LOOKS, TRIES):
+            raise no_dry_run(self.dry)
+        return super().invoke(ctx)
+
+
+def no_dry_run(why: str) -> CommandError:
+    """What a command says that cannot be tried out."""
+    return CommandError("no-dry-run", f"no --dry-run here: {why}", exit_code=ExitCode.USAGE)
 
 
 class Group(click.Group):
@@ -98,10 +118,44 @@ def argument(metavar: str, *, name: str | None = None, needed: bool = True, **mo
     return click.Argument([name or metavar.lower()], metavar=metavar, required=needed, **more)
 
 
+class Whole(click.IntRange):
+    """A whole number between two bounds; of a fraction it says what is counted."""
+
+    def __init__(self, low: int, high: int, counted: str) -> None:
+        super().__init__(min=low, max=high)
+        self._counted = counted
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            if _is_fraction(str(value)):
+                self.fail(f"{value!r} is no whole number: {self._counted}", param, ctx)
+            raise
+
+
+_is_fraction: Final = re.compile(r"-?\d*[.,]\d+").fullmatch
+_MONEY: Final = "amounts are counted in minor units such as cents, so 12.50 is 1250"
+#: As the node takes them.
+_HIGHEST: Final = {"UNITS": 10**9, "AMOUNT": 2**63 - 1, "PROCEEDS": 2**63 - 1}
+_COUNTED: Final = {
+    "AMOUNT": _MONEY,
+    "PROCEEDS": _MONEY,
+    "POINTS": "points are whole",
+    "SHARES": "shares are whole",
+    "UNITS": "units are whole; what is half done is a part of the grade, or of another deal",
+}
+
+
 def number(metavar: str, *, name: str | None = None, needed: bool = True, low: int = 1) -> click.Argument:
     """A whole number on the line."""
-    kind = click.IntRange(min=low, max=10**15)
+    kind = Whole(low, _HIGHEST.get(metavar, 10**15), _COUNTED.get(metavar, "write it without a fraction"))
     return click.Argument([name or metavar.lower()], metavar=metavar, required=needed, type=kind)
+
+
+def money(spelling: str, *, about: str, low: int = 0) -> click.Option:
+    """An amount of money, in minor units."""
+    return click.Option([spelling], metavar="AMOUNT", help=about, type=Whole(low, 2**63 - 1, _MONEY))
 
 
 def option(*spellings: str, about: str, **more: Any) -> click.Option:
@@ -139,7 +193,7 @@ def read(name: str, summary: str, *params: click.Parameter, op: str | None = Non
         options = options_of(click.get_current_context())
         return reads.run(op or name, {key: value for key, value in values.items() if value is not None}, options)
 
-    return Command(name, params=list(params), callback=callback, help=summary, short_help=_first(summary))
+    return Command(name, params=list(params), callback=callback, help=summary, short_help=_first(summary), dry=LOOKS)
 
 
 def write(
@@ -148,27 +202,35 @@ def write(
     *params: click.Parameter,
     op: str | None = None,
     args: Callable[[Values], Mapping[str, Any]] | None = None,
+    question: str = "",
 ) -> Command:
-    """A command that signs an entry, or with --dry-run says what it would do."""
+    """A command that signs an entry, or with --dry-run says what it would do.
+
+    With a `question` the person is asked first, since nothing takes it back; what is lost stands before it.
+    """
 
     def callback(**values: Any) -> int:
         from tallystick.cli.writes import perform
 
         chosen = values if args is None else args(values)
         given = {key: value for key, value in chosen.items() if value not in (None, (), [])}
-        return perform(op or name, given, options_of(click.get_current_context()))
+        options = options_of(click.get_current_context())
+        return perform(op or name, given, options, question=question)
 
-    return Command(name, params=list(params), callback=callback, help=summary, short_help=_first(summary))
+    return Command(name, params=list(params), callback=callback, help=summary, short_help=_first(summary), dry=TRIES)
 
 
-def command(name: str, summary: str, *params: click.Parameter) -> Callable[[Callable[..., int]], Command]:
-    """A command with a way of its own: the function gets the global options first, then its values by name."""
+def command(name: str, summary: str, *params: click.Parameter, dry: str) -> Callable[[Callable[..., int]], Command]:
+    """A command with a way of its own: the function gets the global options first, then its values by name.
+
+    `dry` says what it does with `--dry-run`: `LOOKS`, `TRIES`, or a sentence why it takes none.
+    """
 
     def make(function: Callable[..., int]) -> Command:
         def callback(**values: Any) -> int:
             return function(options_of(click.get_current_context()), **values)
 
-        return Command(name, params=list(params), callback=callback, help=summary, short_help=_first(summary))
+        return Command(name, params=list(params), callback=callback, help=summary, short_help=_first(summary), dry=dry)
 
     return make
 

@@ -78,7 +78,8 @@ def failure_of(error: BaseException) -> Failure:
         # The event loop bundles what its tasks raised; one of them is what stopped the command.
         return failure_of(_first(error))
     if isinstance(error, NodeError):
-        return _failure(error.reason, _message_of(error), error.hint, error.exit_code, _problems(error))
+        hint = error.hint or _of_operation(getattr(error, "op", ""), error.reason)[1]
+        return _failure(error.reason, _message_of(error), hint, error.exit_code, _problems(error))
     if isinstance(error, KeystoreError):
         wrong = error.reason == "wrong-passphrase"
         usage = error.reason.startswith("word") or error.reason == "passphrase-unusable"
@@ -124,7 +125,20 @@ def _message_of(error: NodeError) -> str:
 
     if error.exit_code != ExitCode.REFUSED or error.reason not in RULES or error.reason not in error.message:
         return error.message
-    return f"{RULES[error.reason][0]}: {error.message}"
+    sentence = _of_operation(getattr(error, "op", ""), error.reason)[0]
+    return f"{sentence or RULES[error.reason][0]}: {error.message}"
+
+
+def asked(error: NodeError, op: str) -> NodeError:
+    """The error, knowing which operation it refuses: the same word may mean another thing there."""
+    error.op = op  # type: ignore[attr-defined]
+    return error
+
+
+def _of_operation(op: str, reason: str) -> tuple[str, str]:
+    from tallystick.cli.words import OF_OPERATION
+
+    return OF_OPERATION.get((op, str(reason)), ("", ""))
 
 
 def _problems(error: TallystickError) -> dict[str, Any] | None:
@@ -135,13 +149,13 @@ def _problems(error: TallystickError) -> dict[str, Any] | None:
     return {"problems": [{"path": each.path, "message": str(each)} for each in rows]}
 
 
-def explain(reason: str, detail: str = "") -> str:
-    """A reason and its detail as one sentence."""
-    return _with_detail(str(reason), detail)
+def explain(reason: str, detail: str = "", op: str = "") -> str:
+    """A reason and its detail as one sentence; of an operation, if it is known."""
+    return _with_detail(str(reason), detail, op)
 
 
-def _with_detail(reason: str, detail: str) -> str:
-    sentence, _ = _words(reason)
+def _with_detail(reason: str, detail: str, op: str = "") -> str:
+    sentence = _of_operation(op, reason)[0] or _words(reason)[0]
     return f"{sentence} ({detail})" if detail else sentence
 
 

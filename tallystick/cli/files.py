@@ -8,12 +8,13 @@ from typing import Final
 
 from tallystick.cli.errors import CommandError
 from tallystick.node.errors import ExitCode
+from tallystick.node.file_errors import unreadable, unwritable
 
 _TEXT_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 def read_text(path: Path, *, bytes_max: int = _TEXT_BYTES_MAX) -> str:
-    """A text file; `-` is standard input. Raises CommandError: file-not-found, file-unreadable."""
+    """A text file; `-` is standard input. Raises NodeError: file-not-found, file-unreadable."""
     import sys
 
     try:
@@ -22,10 +23,8 @@ def read_text(path: Path, *, bytes_max: int = _TEXT_BYTES_MAX) -> str:
         else:
             with path.open("rb") as file:
                 data = file.read(bytes_max + 1)
-    except FileNotFoundError as error:
-        raise CommandError("file-not-found", f"{path} does not exist", exit_code=ExitCode.NOT_FOUND) from error
     except OSError as error:
-        raise CommandError("file-unreadable", f"{path}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
+        raise unreadable(path, error) from error
     if len(data) > bytes_max:
         raise CommandError("file-unreadable", f"{path} is too large", exit_code=ExitCode.USAGE)
     try:
@@ -35,15 +34,19 @@ def read_text(path: Path, *, bytes_max: int = _TEXT_BYTES_MAX) -> str:
         raise CommandError("file-unreadable", message, exit_code=ExitCode.USAGE) from error
 
 
+def try_new(path: Path) -> None:
+    """Find out whether a file can be written, before there is anything to write. Raises FileError as `write_new`."""
+    write_new(path, "")
+    path.unlink(missing_ok=True)
+
+
 def write_new(path: Path, text: str) -> None:
-    """Write a file for its owner alone; one that exists is left as it is. Raises CommandError: file-exists."""
+    """Write a file for its owner alone; one that exists is left as it is. Raises FileError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         descriptor = os.open(path, flags, 0o600)
-    except FileExistsError as error:
-        raise CommandError("file-exists", f"{path} exists already", exit_code=ExitCode.USAGE) from error
     except OSError as error:
-        raise CommandError("file-unreadable", f"{path}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
+        raise unwritable(path, error) from error
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()

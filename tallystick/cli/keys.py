@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from tallystick.cli import ask, errors
 from tallystick.cli.errors import CommandError
 from tallystick.node.errors import ExitCode
+from tallystick.node.file_errors import unreadable
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -150,7 +151,7 @@ def read_passphrase_file(path: Path, options: Options) -> str:
             "file-not-found", f"the file with the passphrase, {path}, does not exist", exit_code=ExitCode.NOT_FOUND
         ) from error
     except OSError as error:
-        raise CommandError("file-unreadable", f"{path}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
+        raise unreadable(path, error) from error
     if os.name == "posix" and mode & 0o077 and stat.S_ISREG(mode):
         errors.warn(options, f"others can read {path}, which holds the passphrase: chmod 600 '{path}'")
     try:

@@ -9,25 +9,46 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
+
+_INTERRUPTED: Final = 130
+"""As `ExitCode.INTERRUPTED`, which would have to be imported."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    words = list(sys.argv[1:] if args is None else args)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        # Ctrl-C while something was still being imported, or twice: `ended` has the rest.
+        if os.environ.get("TALLY_DEBUG") == "1":
+            raise
+        return _interrupted(json="--json" in words)
+
+
+def _run(words: Sequence[str]) -> int:
     from tallystick.cli.argv import read_plain
 
-    words = list(sys.argv[1:] if args is None else args)
     plain = read_plain(words)
     if plain is None:
-        from tallystick.cli.app import run
+        from tallystick.cli.app import command_of, run
 
-        return ended(lambda: run(words), json="--json" in words)
+        return ended(lambda: run(words), json="--json" in words, command=lambda: command_of(words))
     from tallystick.cli import reads
 
-    return ended(lambda: reads.run(plain.name, plain.args, plain.options), json=plain.options.json)
+    return ended(
+        lambda: reads.run(plain.name, plain.args, plain.options),
+        json=plain.options.json,
+        command=lambda: f"tally {plain.name}",
+    )
 
 
-def ended(work: Callable[[], int], *, json: bool) -> int:
-    """Do the work of a command and end it as the contract says, whatever happens."""
+def ended(work: Callable[[], int], *, json: bool, command: Callable[[], str]) -> int:
+    """Do the work of a command and end it as the contract says, whatever happens.
+
+    `command` is how it is called, for hints that name it.
+    """
     from tallystick.cli import output
 
     try:
@@ -43,6 +64,7 @@ def ended(work: Callable[[], int], *, json: bool) -> int:
         from tallystick.cli import errors
 
         failure = errors.failure_of(error)
+        failure.hint = failure.hint.replace("tally COMMAND", command())
         try:
             errors.show(failure, json=json)
         except OSError:
@@ -50,6 +72,18 @@ def ended(work: Callable[[], int], *, json: bool) -> int:
         code = failure.exit_code
     output.close()
     return code
+
+
+def _interrupted(*, json: bool) -> int:
+    """The words of `errors` for it, without importing anything."""
+    said = '{"error": {"code": "interrupted", "message": "interrupted", "hint": ""}}' if json else "tally: interrupted"
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(said + "\n")
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        return _INTERRUPTED
+    return _INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tallystick.cli import ask, output
 from tallystick.cli.errors import CommandError
 from tallystick.cli.files import read_text, write_new
-from tallystick.node.errors import ExitCode
+from tallystick.node.errors import ExitCode, NodeError
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -31,7 +31,7 @@ def hand_over(home: Home, options: Options, words: Sequence[str], file: str | No
     if file is not None:
         try:
             write_new(Path(file), " ".join(words) + "\n")
-        except CommandError:
+        except NodeError:
             # The keys are made, and these words will never be seen again.
             output.always(_sheet(words))
             raise

@@ -191,16 +191,27 @@ def show(answer: Row, now_ms: int) -> str:
         from tallystick.cli.errors import explain as explain_reason
 
         lines.append(clean(explain_reason(answer["reason"], answer["detail"] or "")))
+    lines += [f"next: {clean(each)}{_until(answer, now_ms)}" for each in answer.get("next") or ()]
     if answer["words_missing"]:
         lines.append("its words are missing: they were erased, or have not arrived")
     rows = answer["postings"]
     if rows:
         lines += ["moved:", *(f"  {line}" for line in explain(rows, now_ms).split("\n"))]
     hidden = {"kind", "member", "name", "status", "reason", "detail", "height", "state", "postings", "words_missing"}
+    hidden |= {"next", "until", "silence"}
     for key, value in answer.items():
         if key not in hidden:
             lines += _field(key, value, 0)
     return "\n".join(lines)
+
+
+def _until(answer: Row, now_ms: int) -> str:
+    """By when, and what silence does then."""
+    if not answer.get("until"):
+        return ""
+    return f", until {due(answer['until'], now_ms)}" + (
+        f", then: {clean(answer['silence'])}" if answer["silence"] else ""
+    )
 
 
 def _field(key: str, value: Any, depth: int) -> list[str]:

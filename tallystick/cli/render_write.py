@@ -98,15 +98,15 @@ def trial_text(op: str, outcome: Mapping[str, Any], now_ms: int) -> str:
     lines = ["nothing was signed"]
     if outcome.get("status") == "void":
         reason = str(outcome.get("reason") or "")
-        lines.append(f"{kind} would be void: {reason}: {explain(reason, str(outcome.get('detail') or ''))}")
+        lines.append(f"{kind} would be void: {reason}: {explain(reason, str(outcome.get('detail') or ''), op)}")
         return "\n".join(lines)
     lines.append(f"{kind} would be valid")
     postings = outcome.get("postings") or ()
     lines += [f"  {_posting(each)}" for each in postings]
     if not postings:
         lines.append("  it moves no points by itself")
-    for each in outcome.get("waits_for") or ():
-        lines.append(f"  then finality waits for {clean(_called(each))}")
+    if names := [clean(_called(each)) for each in outcome.get("waits_for") or ()]:
+        lines.append(f"  then finality waits for {listed(names, 'or')}")
     lines += [f"  next {clean(each)}" for each in outcome.get("next") or ()]
     if deadline := outcome.get("deadline"):
         silence = outcome.get("silence")

@@ -24,7 +24,10 @@ RULES: Final[Mapping[str, Words]] = {
         "the budget of this period is used up",
         "wait for the next period, or propose a larger budget; `tally charter show` has the rule",
     ),
-    "deadline": ("the deadline is missing, has passed or is too far away", "deadlines are at most a year ahead"),
+    "deadline": (
+        "the deadline is missing, has passed or is too far away",
+        "name one that lies ahead, by at most a year: `--deadline 3d`",
+    ),
     "deal-closed": ("this deal is closed", "`tally deals` shows what is still open"),
     "device-frozen": (
         "this device has signed two entries with one number, so what it writes no longer counts",
@@ -46,7 +49,10 @@ RULES: Final[Mapping[str, Words]] = {
         "too many deals and offers of this step are open already",
         "finish or withdraw one first: `tally deals`, `tally offers`",
     ),
-    "not-active": ("one of the two has left, or is suspended", "`tally partners` shows everybody's standing"),
+    "not-active": (
+        "whoever signs this, or whom it is about, has left or is suspended",
+        "`tally partners` shows everybody's standing",
+    ),
     "not-addressed": ("this offer is addressed to somebody else", ""),
     "not-allowed": ("this is not yours to do", "`tally show ID` says who must act"),
     "not-a-member": ("this device belongs to no member of the ledger yet", "`tally status` says what is waited for"),
@@ -60,7 +66,10 @@ RULES: Final[Mapping[str, Words]] = {
     ),
     "not-found": ("there is no such thing in this ledger", "`tally log` lists everything"),
     "offer-closed": ("this offer can no longer be accepted", "`tally offers` shows what is open"),
-    "offer-taken": ("somebody else has accepted this offer already", "`tally offers` shows what is open"),
+    "offer-taken": (
+        "this offer has been accepted already, as often as it may be",
+        "`tally deals` shows by whom, `tally offers` what is open",
+    ),
     "own-offer": ("nobody accepts, or endorses, an offer of their own", ""),
     "pair-cap": (
         "these two partners have traded with one another as much as the charter allows in this period",
@@ -68,7 +77,10 @@ RULES: Final[Mapping[str, Words]] = {
     ),
     "pool-empty": ("the pool does not hold that many points any more", "`tally points` shows what is left"),
     "revoked": ("this device has been revoked", "use another device of yours"),
-    "role": ("the step asks for a role that one of the two does not hold", "`tally charter show` has the roles"),
+    "role": (
+        "a role is missing: one of the two does not hold it, or the charter does not have it",
+        "`tally charter show` has the roles",
+    ),
     "scope": ("this device may only offer, accept, deliver and claim", "use a device with the scope `all`"),
     "stale": ("this was signed too long before it could be sealed", "sign it again"),
     "state": ("this is not possible in the present state of things", "`tally show ID` says what it is now"),
@@ -109,6 +121,16 @@ RULES: Final[Mapping[str, Words]] = {
     ),
     "trial": ("this is not possible before the charter has been ratified", "`tally propose ratify`"),
     "units": ("the number of units is outside what the deal allows", "`tally show ID` has the numbers"),
+}
+
+#: What a refusal means to one operation, where that is another thing than elsewhere.
+OF_OPERATION: Final[Mapping[tuple[str, str], Words]] = {
+    ("cash", "balance"): ("less than that is left of the donation", "`tally audit` shows what donations have left"),
+    ("paid", "balance"): ("less than that is owed", "`tally settlement` shows who is owed what"),
+    ("propose", "role"): ("the charter has no such role", "`tally charter show` has the roles"),
+    ("received", "balance"): ("less than that was paid to you", "`tally settlement` shows who was paid what"),
+    ("transfer", "balance"): ("so many of your points are not vested", "`tally points` shows who has what"),
+    ("use-voucher", "balance"): ("your vouchers are worth less than that", "`tally statement NAME` lists them"),
 }
 
 #: Bytes or an entry that no node takes. People meet these in foreign files and in bugs.
@@ -196,7 +218,10 @@ HERE: Final[Mapping[str, Words]] = {
     "unknown-operation": ("the running node does not know this operation", "restart it: it is an older version"),
     "no-peer": ("nobody could be reached", "`tally peers` lists addresses; nothing is lost, try later"),
     "peer": ("the other node did not answer as it should", "try again, or try another partner"),
-    "port-in-use": ("another program listens on this port already", "choose another with --listen, or stop it"),
+    "port-in-use": (
+        "another program listens on this port already",
+        "choose another with --listen, or stop that program",
+    ),
     "cannot-listen": ("this address cannot be listened on", "choose another with --listen"),
     "library-unsupported": ("another version of libp2p is installed than the one this needs", "`make setup`"),
     "wrong-key": ("this is not the key of this device", "use the home that the ledger knows this device by"),
@@ -210,7 +235,7 @@ HERE: Final[Mapping[str, Words]] = {
     "node-silent": ("the node does not answer", "`tally status` again in a moment, or restart the node"),
     "timeout": ("it took too long", "try again"),
     "clock": ("this computer's clock cannot be right", "set the clock, then try again"),
-    "no-dry-run": ("this signs nothing that could be tried out first", "leave --dry-run away"),
+    "no-dry-run": ("this cannot be tried out first", "leave --dry-run away"),
     "lost-blocks": (
         "blocks that this computer sealed alone are gone, and nobody who was met has them",
         "meet whoever may have them, or add --accept-loss",

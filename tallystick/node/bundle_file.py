@@ -22,6 +22,7 @@ from tallystick.crypto.signatures import is_valid
 from tallystick.node.bundle import BundleError, Contents, Judge, damaged, write_bundle
 from tallystick.node.effects import Check
 from tallystick.node.errors import ExitCode
+from tallystick.node.file_errors import unreadable, unwritable
 from tallystick.node.writes_base import ArgumentError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ BLOCKS_BACK: Final = 256
 def write_bundle_file(contents: Contents, args: Mapping[str, Any], now: int, key: SecretKey | None) -> dict[str, Any]:
     """`bundle out`: args are path, full, since (a height), passphrase.
 
-    Raises ArgumentError, BundleError, StoreError.
+    Raises ArgumentError, BundleError, FileError, StoreError.
     """
     path = _path(args)
     height = contents.ledger.head.height
@@ -65,24 +66,18 @@ def write_bundle_file(contents: Contents, args: Mapping[str, Any], now: int, key
         new.replace(path)
     except OSError as error:
         new.unlink(missing_ok=True)
-        raise BundleError(
-            f"{path}: {error.strerror or error}", reason="file-unwritable", exit_code=ExitCode.DAMAGED
-        ) from error
+        raise unwritable(path, error) from error
     return {**counts, "path": str(path), "bytes": size, "base": base, "height": height}
 
 
 @contextmanager
 def open_bundle(args: Mapping[str, Any]) -> Iterator[BinaryIO]:
-    """The bundle of `bundle in`: args are path, passphrase. Raises ArgumentError, BundleError."""
+    """The bundle of `bundle in`: args are path, passphrase. Raises ArgumentError, BundleError, FileError."""
     path = _path(args)
     try:
         opened = path.open("rb")
-    except FileNotFoundError as error:
-        raise BundleError(f"{path} does not exist", reason="file-not-found", exit_code=ExitCode.NOT_FOUND) from error
     except OSError as error:
-        raise BundleError(
-            f"{path}: {error.strerror or error}", reason="file-unreadable", exit_code=ExitCode.DAMAGED
-        ) from error
+        raise unreadable(path, error) from error
     with opened as file:
         if file.read(len(SEALED_MAGIC)) != SEALED_MAGIC:
             file.seek(0)

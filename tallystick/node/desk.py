@@ -23,12 +23,14 @@ from tallystick.node.writes_devices import added_by
 from tallystick.protocol.entry import Entry, encode_annex, encode_header, make_entry, read_entry_untrusted
 from tallystick.protocol.entry import annex_hash as hash_of_annex
 from tallystick.protocol.errors import DecodeError, EntryError, Reason
+from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.evidence import Convict
 from tallystick.protocol.limits import SALT_SIZE_BYTES
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
     from tallystick.node.core import NodeCore
+    from tallystick.protocol.kinds.base import Body
     from tallystick.protocol.state import State
     from tallystick.protocol.transition import Result
 
@@ -44,6 +46,19 @@ class RefusedError(NodeError):
             exit_code=ExitCode.USAGE if reason == Reason.MALFORMED else ExitCode.REFUSED,
         )
         self.detail = detail
+
+
+def own_part(view: View, body: Body, reason: Reason) -> str:
+    """What a refusal has to do with whoever asks, where the rule itself names nobody."""
+    me, state = view.me, view.preview
+    if reason == Reason.NOT_ACTIVE and me is not None and state.members[me].status != "active":
+        status = state.members[me].status
+        return "you have left" if status == "departed" else f"you are {status}"
+    if reason == Reason.OFFER_TAKEN and isinstance(body, Accept):
+        deals = (*state.deals.items(), *state.closed.items())
+        mine = [key for key, deal in deals if deal.offer == body.offer and me in (deal.seller, deal.buyer)]
+        return f"you did: deal {mine[0].hex()[:8]}" if mine else ""
+    return ""
 
 
 class Desk:
@@ -94,7 +109,7 @@ class Desk:
             return self._dry(draft, trial, view, now) | {"warnings": clock_words(self._core, now)}
         result = self._try_out(trial, now)
         if result.reason is not None:
-            raise RefusedError(result.reason, result.detail)
+            raise RefusedError(result.reason, result.detail or own_part(view, draft.body, result.reason))
         if key is None:
             raise KeyLockedError(
                 "the signing key is locked",
@@ -220,7 +235,7 @@ class Desk:
             "kind": draft.body.KIND,
             "status": "pending" if result.reason is None else "void",
             "reason": result.reason,
-            "detail": result.detail,
+            "detail": result.detail or (own_part(view, draft.body, result.reason) if result.reason else ""),
             "postings": [
                 {
                     "commodity": row.commodity,

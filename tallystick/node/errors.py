@@ -62,7 +62,13 @@ _STORE_HINTS: Final[dict[str, str]] = {
     StoreReason.TOO_NEW: "update this program",
 }
 
-_NOT_FOUND: Final = frozenset({HomeReason.NO_HOME, HomeReason.NOT_FOUND, HomeReason.AMBIGUOUS})
+#: Everything else about a home ends with 6: it is there and cannot be used.
+_HOME_CODES: Final[dict[str, ExitCode]] = {
+    HomeReason.AMBIGUOUS: ExitCode.NOT_FOUND,
+    HomeReason.EXISTS: ExitCode.USAGE,
+    HomeReason.NO_HOME: ExitCode.NOT_FOUND,
+    HomeReason.NOT_FOUND: ExitCode.NOT_FOUND,
+}
 
 
 class NodeError(TallystickError):
@@ -83,7 +89,8 @@ class StoreError(NodeError):
     def __init__(
         self, message: str, *, reason: str = StoreReason.DAMAGED, key: bytes | None = None, hint: str = ""
     ) -> None:
-        super().__init__(message, reason=reason, hint=hint or _STORE_HINTS.get(reason, ""))
+        exit_code = ExitCode.USAGE if reason == StoreReason.EXISTS else ExitCode.DAMAGED
+        super().__init__(message, reason=reason, hint=hint or _STORE_HINTS.get(reason, ""), exit_code=exit_code)
         self.key = key
         """The key whose value is damaged, if it is one value."""
 
@@ -92,8 +99,7 @@ class HomeError(NodeError):
     """The folder with this device's keys and ledgers is missing, unsafe or in use, or has not what was asked for."""
 
     def __init__(self, message: str, *, reason: str = HomeReason.IO, hint: str = "", pid: int | None = None) -> None:
-        exit_code = ExitCode.NOT_FOUND if reason in _NOT_FOUND else ExitCode.DAMAGED
-        super().__init__(message, reason=reason, hint=hint, exit_code=exit_code)
+        super().__init__(message, reason=reason, hint=hint, exit_code=_HOME_CODES.get(reason, ExitCode.DAMAGED))
         self.pid = pid
         """The process that uses the home, where it is known."""
 

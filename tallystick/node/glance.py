@@ -49,6 +49,8 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
         return None
     height, block_id, time, state_root, _ = _read(head)
     answer = {"ledger": ledger.hex(), "height": height, "state_root": state_root.hex()}
+    if op == "status" and not _is_usual(store, device):
+        return None
     if op == "points":
         return answer | _points(store, max(now, time), ahead)
     return answer | _status(store, now, device, block_id, time)
@@ -166,6 +168,12 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
 def _me(store: Store, device: bytes) -> bytes | None:
     row = _row(store, f"device/{device.hex()}")
     return None if row is None else row[0]
+
+
+def _is_usual(store: Store, device: bytes) -> bool:
+    """Whether this device, if the ledger knows it, can sign: otherwise there is more to say of it."""
+    row = _row(store, f"device/{device.hex()}")
+    return row is None or row[3] == "active"
 
 
 def _sealer(store: Store, row: list[Any]) -> dict[str, Any]:

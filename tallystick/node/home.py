@@ -146,7 +146,8 @@ class Home:
         try:
             descriptor = os.open(path, _READ)
         except FileNotFoundError as error:
-            raise HomeError(f"{path} does not exist", reason=HomeReason.NOT_FOUND) from error
+            hint = "put it back from a copy, or come back on a new home: `tally recover`; `tally doctor` says more"
+            raise HomeError(f"{path} does not exist", reason=HomeReason.NOT_FOUND, hint=hint) from error
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EMLINK):
                 raise HomeError(
@@ -206,7 +207,9 @@ class Home:
         raise HomeError(
             f"no ledger here begins with {wanted!r}" if wanted else "no ledger here yet",
             reason=HomeReason.NOT_FOUND,
-            hint="" if wanted else "`tally found CHARTER.toml` starts one, `tally join TICKET` joins one",
+            hint=f"here: {', '.join(ledger.hex()[:8] for ledger in here[:5])}"
+            if here
+            else "`tally found CHARTER.toml` starts one, `tally join TICKET` joins one",
         )
 
     def follow(self, ledger: bytes, follower: bytes) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from tallystick.node.reads_deals import silence_of
+from tallystick.node.parting import erasing, leaving, retiring
+from tallystick.node.whose_turn import say, whose_turn
 from tallystick.protocol import disputes
 from tallystick.protocol.corrections import is_of_deal
 from tallystick.protocol.duty import confirmers
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.records_deal import Deal, Offer
     from tallystick.protocol.state import State
-
-#: More names than this are told as a number.
-NAMES_MAX: Final = 5
 
 
 @dataclass(slots=True)
@@ -71,16 +69,17 @@ class Looker:
             self._deal(state, deal)
         elif entry.kind == "propose":
             self._proposal(state)
+        elif entry.kind == "leave":
+            self.outlook.remarks += leaving(self._view, state, self._now)
+        elif entry.kind == "device.retire":
+            self.outlook.remarks += retiring(self._view, state)
+        elif entry.kind == "erase":
+            self.outlook.remarks += erasing(self._view, entry.body["entry"])
         else:
             self._confirmation(state)
 
     def _say(self, who: Iterable[bytes], what: str) -> None:
-        members = sorted(who)
-        if len(members) > NAMES_MAX:
-            self.outlook.next.append(f"one of {len(members)} partners: {what}")
-        elif members:
-            names = [self._view.called(member) for member in members]
-            self.outlook.next.append(f"{' or '.join(names)}: {what}")
+        self.outlook.next += say(self._view, who, what)
 
     # -- by what was written -------------------------------------------------------------------------------------------
 
@@ -100,27 +99,10 @@ class Looker:
             self.outlook.remarks.append(f"{rules.endorse} partners must endorse it first, or all others if fewer")
 
     def _deal(self, state: State, deal: Deal) -> None:
-        self.outlook.deadline = None if deal.due is None else deal.due[0]
-        self.outlook.silence = silence_of(state, deal)
+        turn = whose_turn(self._view, state, deal, self._now, is_cancel=self._entry.kind == "cancel")
+        self.outlook.deadline, self.outlook.silence = turn.until, turn.silence
+        self.outlook.next += turn.next
         sides = (deal.seller, deal.buyer)
-        other = deal.buyer if self._view.me == deal.seller else deal.seller
-        match deal.status:
-            case "accepted" | "delivered" | "waiting" if self._entry.kind == "cancel":
-                self._say([other], "cancel too")
-            case "accepted":
-                self._say([deal.seller], "deliver")
-                if deal.deadline:
-                    self.outlook.deadline, self.outlook.silence = deal.deadline, "the delivery is late"
-            case "delivered":
-                self._say([deal.buyer], "approve, return or reject")
-            case "waiting":
-                self._say(full_partners(state, self._now, without=sides), "cosign")
-            case "rejected":
-                self._say([deal.seller], "dispute, or let it stand")
-            case "approved":
-                self._say([deal.seller], f"dispute, for the {deal.held} points that are held")
-            case "disputed":
-                self.outlook.next.append("a panel that is drawn when this is sealed: judge")
         if self._entry.kind == "accept" and not disputes.eligible(state, self._now, *sides):
             self.outlook.remarks.append("nobody could sit on a panel: a rejection would stand")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from tallystick.node.argument_words import plain
 from tallystick.node.errors import ExitCode, NodeError
 
 A = TypeVar("A", bound="ReadArgs")
@@ -107,4 +108,4 @@ def read_args(kind: type[A], args: Mapping[str, Any]) -> A:
     try:
         return msgspec.convert({name: value for name, value in args.items() if value is not None}, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ReadArgumentError(str(error)) from None
+        raise ReadArgumentError(plain(str(error))) from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tallystick.node.errors import HomeReason
 from tallystick.node.reads_explain_votes import votes_on
 from tallystick.node.reads_money import STATED, booked
-from tallystick.node.resolve import UnresolvedError, resolve_entry, resolve_member
+from tallystick.node.resolve import UnresolvedError, quoted, resolve_entry, resolve_member
 from tallystick.protocol.act import POINT, Posting
 from tallystick.protocol.deal_rules import escrow_of
 from tallystick.protocol.pay import account_of
@@ -93,7 +93,16 @@ def _meant(view: View, text: str) -> tuple[bytes | None, bytes]:
         return None, resolve_entry(view, text)
     except UnresolvedError as error:
         # Candidates that look like the name help more than that no entry begins so.
-        raise (refusal if refusal.candidates else error) from None
+        if refusal.candidates:
+            raise refusal from None
+        if error.reason != HomeReason.NOT_FOUND:
+            raise
+        raise UnresolvedError(
+            f"no partner, deal or entry here is {quoted(text)}",
+            reason=HomeReason.NOT_FOUND,
+            hint="a partner is given by its name, anything else by the first digits of its id: "
+            "`tally partners`, `tally deals`, `tally log`",
+        ) from None
 
 
 def _accounts(member: bytes, commodity: str) -> frozenset[str]:

@@ -15,6 +15,7 @@ from tallystick.node.reads_deals import deal_row
 from tallystick.node.reads_explain import postings_of
 from tallystick.node.reads_money import money_json
 from tallystick.node.resolve import UnresolvedError, resolve_entry
+from tallystick.node.whose_turn import Turn, whose_turn
 from tallystick.protocol import codec
 from tallystick.protocol.charter import from_bytes
 
@@ -130,7 +131,14 @@ def show(view: View, args: ShowArgs) -> dict[str, Any]:
         "deal": _deal(view, entry),
         "money": money_json(view, entry_id),
     }
-    return answer | {"state": state_words(view, entry, answer)}
+    return answer | {"state": state_words(view, entry, answer)} | _turn(view, entry).to_json()
+
+
+def _turn(view: View, entry: Entry) -> Turn:
+    """Whose turn it is in the open deal that an entry made, or is about."""
+    ref = entry.id if entry.kind == "accept" else entry.body.get("deal")
+    deal = view.preview.deals.get(ref) if isinstance(ref, bytes) else None
+    return Turn() if deal is None else whose_turn(view, view.preview, deal, view.now)
 
 
 def _deal(view: View, entry: Entry) -> dict[str, Any] | None:

@@ -176,7 +176,25 @@ def _standing_words(view: View) -> str | None:
         return status_words.ALONE
     if _my_status(view) == "applicant":
         return status_words.ASKED
-    return None
+    return _device_words(view)
+
+
+def _device_words(view: View) -> str | None:
+    """What becomes of a computer that signs nothing more; None of one that does."""
+    state, device = view.preview, view.device
+    row = state.devices.get(device)
+    if row is None:
+        return None
+    asked = set(state.boundary.values())
+    status = "retired" if row.status == "active" and ("retire", device) in asked else row.status
+    if status == "active":
+        return None
+    others = sum(
+        1
+        for key, other in state.devices.items()
+        if other.member == row.member and key != device and other.status == "active" and ("retire", key) not in asked
+    )
+    return status_words.device_words(status, others)
 
 
 def _sealing_row(view: View) -> dict[str, Any] | None:

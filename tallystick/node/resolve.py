@@ -28,7 +28,27 @@ CANDIDATES_MAX: Final = 5
 _LOOKED_AT_MAX: Final = 256
 
 _is_digits: Final = re.compile(r"[0-9a-f]{1,64}").fullmatch
-_NOUNS: Final = {"accept": "deal", "offer": "offer", "join": "applicant", "found": "founding", "invite": "invitation"}
+_NOUNS: Final = {
+    "accept": "deal",
+    "donate": "donation",
+    "found": "founding",
+    "invite": "invitation",
+    "join": "applicant",
+    "propose": "proposal",
+    "subscribe": "subscription",
+    "correct": "correction",
+    "use.voucher": "use of a voucher",
+    "cash": "booking",
+    "approve": "approval",
+    "paid": "payment",
+}
+#: Where one finds what was not found.
+_LISTS: Final = {
+    "deal": "`tally deals` lists them",
+    "offer": "`tally offers --all` lists them",
+    "partner": "`tally partners` lists everybody",
+    "proposal": "`tally proposals` lists them",
+}
 
 
 class UnresolvedError(NodeError):
@@ -49,7 +69,8 @@ def resolve_entry(view: View, text: str, kinds: Collection[str] | None = None) -
     digits = _digits(text)
     what = _noun(kinds)
     if digits is None:
-        raise _not_found(what, text, hint=f"an id is given by its first digits, at least {PREFIX_DIGITS_MIN}")
+        hint = f"an id is given by its first digits, at least {PREFIX_DIGITS_MIN}; {_list_of(what)}"
+        raise _not_found(what, text, hint=hint)
     found: list[tuple[bytes, str]] = []
     others: list[str] = []
     for entry_id in islice(_ids(view, digits), _LOOKED_AT_MAX):
@@ -153,17 +174,22 @@ def _named(view: View, member: bytes) -> str:
 
 def _ambiguous(what: str, text: str, candidates: Iterable[str], hint: str = "give more digits") -> UnresolvedError:
     return UnresolvedError(
-        f"{_quoted(text)} can mean more than one {what}", reason=HomeReason.AMBIGUOUS, candidates=candidates, hint=hint
+        f"{quoted(text)} can mean more than one {what}", reason=HomeReason.AMBIGUOUS, candidates=candidates, hint=hint
     )
 
 
 def _not_found(what: str, text: str, candidates: Iterable[str] = (), hint: str = "") -> UnresolvedError:
     candidates = tuple(candidates)
-    message = f"no {what} here is {_quoted(text)}"
+    message = f"no {what} here is {quoted(text)}"
     if candidates:
         message += ", but these look like it"
-    return UnresolvedError(message, reason=HomeReason.NOT_FOUND, candidates=candidates, hint=hint)
+    return UnresolvedError(message, reason=HomeReason.NOT_FOUND, candidates=candidates, hint=hint or _list_of(what))
 
 
-def _quoted(text: str) -> str:
+def _list_of(what: str) -> str:
+    return _LISTS.get(what, "`tally log` lists everything")
+
+
+def quoted(text: str) -> str:
+    """What was typed, as it is shown."""
     return f"'{shown(text[:64])}'"

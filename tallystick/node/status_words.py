@@ -63,6 +63,14 @@ def finality_words(pending: int, is_due: bool, need: int, missing: Sequence[Miss
     return f"finality waits for {need} of: {names}{more}; {what} {verb} not final before"
 
 
+def device_words(status: str, others: int) -> str:
+    """That this computer signs nothing more, and who can instead. `status` is not `active`."""
+    what = f"this computer is {status}: it signs nothing more in your name"
+    if others:
+        return f"{what}; {others} other {'computer' if others == 1 else 'computers'} of yours can"
+    return f"{what}, and you have no other: come back with your recovery words, or through partners (`tally recover`)"
+
+
 def mine_words(deals: int, points: int, missing: Sequence[Missing]) -> str | None:
     """What waiting costs the person who asks; None where nothing of theirs waits."""
     if not deals:

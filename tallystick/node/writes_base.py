@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from tallystick.crypto.keys import SecretKey
+from tallystick.node.argument_words import plain
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.view import View
 from tallystick.protocol.kinds.base import Body
@@ -64,4 +65,4 @@ def read_args(kind: type[Args], args: Mapping[str, Any]) -> Args:
     try:
         return msgspec.convert({name: value for name, value in args.items() if value is not None}, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ArgumentError(str(error)) from None
+        raise ArgumentError(plain(str(error))) from None

@@ -25,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], di
     """What the commands would have done: (operation, arguments, options that are set)."""
     done: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
 
-    def note(op: str, args: Mapping[str, Any], options: Any) -> int:
+    def note(op: str, args: Mapping[str, Any], options: Any, *, question: str = "") -> int:
         given = {name: getattr(options, name) for name in type(options).__slots__ if getattr(options, name)}
         done.append((op, dict(args), given))
         return 0

@@ -29,11 +29,11 @@ def test_yes_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("answer", ["\n", "n\n", "yess\n"])
 def test_anything_else_does_not(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
-    """Exit 1, and nothing was done."""
+    """Exit 130, as Ctrl-C: no rule has refused anything. And nothing was done."""
     monkeypatch.setattr(sys, "stdin", Keyboard(answer))
     with pytest.raises(NodeError) as caught:
         ask.confirm(Options(), "Really?")
-    assert (caught.value.reason, caught.value.exit_code) == ("declined", 1)
+    assert (caught.value.reason, caught.value.exit_code) == ("declined", 130)
 
 
 def test_yes_option_answers_everything(monkeypatch: pytest.MonkeyPatch) -> None:

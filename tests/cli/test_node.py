@@ -100,9 +100,9 @@ def test_node_seals_when_asked_and_stops_when_told(node: Running, tally: Caller,
 
 
 def test_care_is_taken_while_the_node_runs(node: Running, tally: Caller) -> None:
-    """A second node is refused: exit 6. The ledger is verified all the same, and the doctor works."""
+    """A second node is refused: exit 2. The ledger is verified all the same, and the doctor works."""
     called = tally("node", "--json")
-    assert (called.code, called.error["code"]) == (6, "node-running")
+    assert (called.code, called.error["code"]) == (2, "node-running")
     report = tally("verify", "--full", "--json").value
     assert (report["ok"], report["blocks"], report["problems"]) == (True, tally("status", "--json").value["height"], [])
     rows = {row["name"]: row for row in tally("doctor", "--json").value}
@@ -151,7 +151,10 @@ def test_newcomer_joins_with_a_ticket(node: Running, tally: Caller, passphrase: 
     assert rows["Bo"]["partner"] == joined.value["entry"]
     assert rows["Bo"]["fingerprint"] == joined.value["fingerprint"] == made.value["fingerprint"]
 
-    admitted = tally("admit", "Bo")
+    unasked = tally("admit", "Bo", "--json")
+    assert (unasked.code, unasked.error["code"]) == (2, "not-a-terminal")
+    assert "--yes" in unasked.error["message"]
+    admitted = tally("admit", "Bo", "--yes")
     assert admitted.code == 0, admitted.err
     assert f"sees these six words: {made.value['fingerprint']}" in admitted.err
     assert {row["name"]: row["status"] for row in tally("partners", "--json").value} == {
@@ -160,7 +163,7 @@ def test_newcomer_joins_with_a_ticket(node: Running, tally: Caller, passphrase: 
     }
 
     again = process("--home", bo, "join", ticket, "--yes", "--json", **environment)
-    assert (again.code, again.error["code"]) == (6, "home-exists")
+    assert (again.code, again.error["code"]) == (2, "home-exists")
 
 
 def test_ticket_that_leads_nowhere(node: Running, tally: Caller, passphrase: Path, home: Path) -> None:

@@ -58,7 +58,7 @@ class Circle:
             self(name, "join", ticket, "--bundle", stick)
             stick.unlink()
             self.pass_on(name, first)
-            self(first, "admit", name)
+            self(first, "admit", name, "--yes")
             self.pass_on(first, *list(names[1 : names.index(name) + 1]))
 
     def points(self, who: str) -> dict[str, int]:

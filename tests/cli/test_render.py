@@ -261,7 +261,7 @@ OUTCOME = {"entry": OFFER, "kind": "accept", "status": "pending", "reason": None
         ({"status": "sealed", "height": 12}, "sealed in #12"),
         (
             {"status": "void", "height": 12, "reason": "offer-taken"},
-            "void in #12: offer-taken: somebody else has accepted this offer already",
+            "void in #12: offer-taken: this offer has been accepted already, as often as it may be",
         ),
     ],
 )

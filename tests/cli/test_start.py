@@ -109,7 +109,7 @@ def test_init_overwrites_nothing(tally: Caller, place: Path, passphrase: Path, h
     assert not place.exists()
     assert tally(*line).code == 0
     again = tally(*line, "--json")
-    assert (again.code, again.error["code"]) == (6, "home-exists")
+    assert (again.code, again.error["code"]) == (2, "home-exists")
     assert sheet.read_text(encoding="utf-8") == "mine"
 
 

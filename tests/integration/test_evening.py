@@ -179,12 +179,12 @@ def gather(evening: Evening, charter: Path) -> None:
         # Three should vouch, but never more than half of those who are there plus one: here one, then two.
         for sponsor in partners:
             evening.meets(sponsor, newcomer)
-            evening.types(sponsor, "admit", newcomer.name, "--sealer")
+            evening.types(sponsor, "admit", newcomer.name, "--sealer", "--yes")
         partners.append(newcomer)
     for each in everybody:
         evening.waits(lambda each=each: has_all(each, everybody), f"{each.name} sees all three", evening.soon())
     # More than half of those who seal must agree to one more, whoever of the two is the first.
-    evening.types(everybody[2], "admit", everybody[1].name, "--sealer")
+    evening.types(everybody[2], "admit", everybody[1].name, "--sealer", "--yes")
     at_once(lambda each=each: evening.types(each, "sealer", "on") for each in others)
 
 

@@ -41,7 +41,7 @@ def test_a_second_computer_joins_by_a_ticket_and_trades(trio_of: list[Computer])
     joined = new.done("join", "--device", ticket)
     assert joined["ledger_here"]
     refused = new.tally("join", "--device", ticket)
-    assert (refused.code, refused.error["code"]) == (6, "home-exists")
+    assert (refused.code, refused.error["code"]) == (2, "home-exists")
     new.start()
     seal([ana, bo, new])
     rows = {row["label"]: row for row in new.done("device", "list")}
@@ -117,7 +117,7 @@ def test_without_a_network_two_texts_and_a_bundle_are_carried(tmp_path: Path) ->
         said = new.tally("join", "--device", ticket, "--bundle", early)
         assert (said.code, said.error["code"]) == (1, "not-added")
         assert new.home.ledgers() == ()
-        assert ana.done("device", "add", "--reply", reply, "--label", "Cellar")["status"] == "sealed"
+        assert ana.done("device", "add", "--reply", reply, "--label", "Cellar", "--yes")["status"] == "sealed"
         ana.done("bundle", "out", stick, "--full")
         assert new.done("join", "--device", ticket, "--bundle", stick)["ledger_here"]
         offer = new.done("offer", "roast", "3")

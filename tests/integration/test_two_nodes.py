@@ -40,7 +40,7 @@ def test_two_partners_meet_trade_and_seal(tmp_path: Path) -> None:
         bo.done("join", ticket, "--yes")
         bo.start()
         until(lambda: ana.member("Bo"), "Ana hears of Bo")
-        ana.done("admit", "Bo", "--sealer")
+        ana.done("admit", "Bo", "--sealer", "--yes")
         until(lambda: bo.member("Bo").get("status") == "active", "Bo is in")
         bo.done("sealer", "on")
         height = seal([ana, bo])

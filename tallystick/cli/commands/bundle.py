@@ -30,8 +30,6 @@ def bundle_args(options: Options, file: str, passphrase_file: str | None) -> dic
 
 def _out(options: Options, file: str, full: bool, since: int | None, passphrase_file: str | None) -> int:
     home = open_home(options)
-    if options.dry_run:
-        raise CommandError("no-dry-run", "a bundle signs nothing: just write it", exit_code=ExitCode.USAGE)
     args = bundle_args(options, file, passphrase_file) | {"full": full, "since": since}
     # A bundle is signed where the key is at hand; unsigned ones are as good, since every entry is signed itself.
     answer = Client(home, options).with_key("bundle_out", args, keys.held_key(home))
@@ -73,9 +71,14 @@ bundle.add_command(
         "out",
         "Write a bundle: blocks, entries that wait, and what sealers have said.",
         argument("FILE"),
-        option("--full", is_flag=True, about="The whole ledger, for a newcomer."),
+        option(
+            "--full",
+            is_flag=True,
+            about="The whole ledger, for a newcomer; without it the newest 256 blocks.",
+        ),
         option("--since", type=click.IntRange(min=0), metavar="HEIGHT", about="Only blocks after this one."),
         option("--passphrase-file", metavar="FILE", about="Seal the bundle by the passphrase in its first line."),
+        dry="a bundle signs nothing; just write it",
     )(_out)
 )
 bundle.add_command(
@@ -84,5 +87,6 @@ bundle.add_command(
         "Take in what a bundle has. It may be done again: what is known already is passed over.",
         argument("FILE"),
         option("--passphrase-file", metavar="FILE", about="The bundle's passphrase is its first line."),
+        dry="what a bundle holds is known only when it has been taken in; it takes nothing away",
     )(_in)
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import output
 from tallystick.cli.client import Client, choose_ledger
-from tallystick.cli.command import argument, command, option, write
+from tallystick.cli.command import LOOKS, argument, command, option, write
 from tallystick.cli.errors import CommandError
 from tallystick.cli.reads import home_path, open_home
 from tallystick.cli.text import clean, plural, short
@@ -80,6 +80,7 @@ verify: Final = command(
     "verify",
     "Recompute the whole ledger from its founding entry. Every signature, block, root and row is compared.",
     option("--full", is_flag=True, about="Nothing is left out in any case; programs may say so."),
+    dry=LOOKS,
 )(_verify)
 
 
@@ -107,7 +108,7 @@ def _doctor(options: Options) -> int:
 def _status_of_node(home: Home, options: Options, ledger: bytes | None = None) -> dict[str, Any] | None:
     """What the running node says; None without one, or where it has another ledger than this."""
     try:
-        status = Client(home, options).ask_node("status", {}, method="GET")
+        status = Client(home, options).ask_node("status", {}, method="GET", any_ledger=True)
     except NodeError:
         return None
     is_meant = isinstance(status, dict) and (ledger is None or status.get("ledger") == ledger.hex())
@@ -119,7 +120,7 @@ def _finding(row: dict[str, Any]) -> list[str]:
     return [first, f"      {clean(row['fix'])}"] if row["fix"] else [first]
 
 
-doctor: Final = command("doctor", "What is wrong with this computer's part, and what mends it.")(_doctor)
+doctor: Final = command("doctor", "What is wrong with this computer's part, and what mends it.", dry=LOOKS)(_doctor)
 
 
 def _demo(options: Options, keep: bool) -> int:
@@ -132,10 +133,12 @@ demo: Final = command(
     "demo",
     "See it work: four partners with a node each on this machine, one evening of a venture.",
     option("--keep", is_flag=True, about="Leave the homes and logs there, to look into."),
+    dry="the demo plays in homes of its own, and touches nothing else",
 )(_demo)
 
 erase: Final = write(
     "erase",
     "Have the words of an entry of yours deleted everywhere. Its numbers stay, and so does every hash.",
     argument("ENTRY"),
+    question="Delete these words everywhere? Nothing brings them back.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tallystick.cli import output
-from tallystick.cli.command import Group, argument, command, option, read
+from tallystick.cli.command import LOOKS, Group, argument, command, option, read
 from tallystick.cli.files import read_text
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ charter.add_command(
         "template",
         "Print a charter to start from. Without a name, list them.",
         argument("NAME", needed=False, type=click.Choice(_names)),
+        dry=LOOKS,
     )(_template)
 )
 charter.add_command(
@@ -102,6 +103,7 @@ charter.add_command(
             metavar="N",
             about="Also list rules that N partners can never meet.",
         ),
+        dry=LOOKS,
     )(_check)
 )
 charter.add_command(
@@ -117,6 +119,7 @@ charter.add_command(
         "diff",
         "Every setting in which a charter differs from the one in force, defaults filled in.",
         argument("FILE"),
+        dry=LOOKS,
     )(_ask_about("charter_diff"))
 )
 charter.add_command(
@@ -124,5 +127,6 @@ charter.add_command(
         "simulate",
         "Play the whole ledger again, as if this charter had been in force from the beginning.",
         argument("FILE"),
+        dry=LOOKS,
     )(_ask_about("charter_simulate"))
 )

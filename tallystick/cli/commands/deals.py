@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tallystick.cli.command import argument, command, number, option, words, write
-from tallystick.cli.errors import CommandError, warn
+from tallystick.cli.command import TRIES, argument, command, money, number, option, words, write
+from tallystick.cli.errors import warn
 from tallystick.node.errors import ExitCode, NodeError
+from tallystick.node.file_errors import unreadable
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -52,10 +53,8 @@ def _evidence(path: Path) -> dict[str, Any]:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 size += len(chunk)
-    except FileNotFoundError as error:
-        raise CommandError("file-not-found", f"{path} does not exist", exit_code=ExitCode.NOT_FOUND) from error
     except OSError as error:
-        raise CommandError("file-unreadable", f"{path}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
+        raise unreadable(path, error) from error
     return {"sha256": digest.hexdigest(), "size": size, "name": path.name}
 
 
@@ -72,6 +71,7 @@ deliver: Final = command(
     ),
     option("--public", is_flag=True, about="Every member may have these files."),
     words(),
+    dry=TRIES,
 )(_deliver)
 
 return_: Final = write(
@@ -122,7 +122,7 @@ correct: Final = write(
     argument("ENTRY"),
     option("--units", type=click.IntRange(min=1, max=10**9), metavar="N", about="What should have been approved."),
     option("--grade", type=click.IntRange(min=1, max=200), metavar="PERCENT", about="How good it should have been."),
-    option("--amount", type=click.IntRange(min=0, max=2**63 - 1), metavar="AMOUNT", about="What it should have been."),
+    money("--amount", about="What it should have been."),
     words(),
 )
 

@@ -8,7 +8,7 @@ import click
 
 from tallystick.cli import keys, output
 from tallystick.cli.client import Client, choose_ledger, wanted_ledger
-from tallystick.cli.command import Group, argument, command, option, read, write
+from tallystick.cli.command import TRIES, Group, argument, command, no_dry_run, option, read, write
 from tallystick.cli.errors import CommandError, UsageError
 from tallystick.cli.reads import open_home
 from tallystick.node.errors import ExitCode
@@ -23,7 +23,7 @@ device: Final = Group("device", help="The computers that write in your name.", s
 def _add(options: Options, scope: str, label: str | None, offline: bool, reply: str | None) -> int:
     home = open_home(options)
     if options.dry_run and reply is None:
-        raise CommandError("no-dry-run", "a ticket signs nothing yet: just make it", exit_code=ExitCode.USAGE)
+        raise no_dry_run("a ticket signs nothing yet; just make it")
     if reply is not None:
         return _add_by_reply(home, options, reply, scope, label)
     client = Client(home, options)
@@ -80,7 +80,7 @@ def _add_by_reply(home: Home, options: Options, text: str, scope: str, label: st
             exit_code=ExitCode.UNTRUSTED,
         )
     output.note(options, f"the new computer shows these six words: {fingerprint(reply.device)}")
-    if ask.can_ask() and not options.dry_run:
+    if not options.dry_run:
         ask.confirm(options, "Does it?")
     args = {name: value for name, value in args_of_reply(reply, scope=scope, label=label).items() if value is not None}
     code = perform("device_add", args, options)
@@ -125,6 +125,7 @@ device.add_command(
         _LABEL,
         option("--offline", is_flag=True, about="Only print the ticket: the reply is carried back by hand."),
         option("--reply", metavar="REPLY", about="Add the computer that gave this reply."),
+        dry=TRIES,
     )(_add)
 )
 device.add_command(
@@ -135,7 +136,14 @@ device.add_command(
         op="devices",
     )
 )
-device.add_command(write("retire", "Give up this computer: it writes nothing more in your name.", op="device_retire"))
+device.add_command(
+    write(
+        "retire",
+        "Give up this computer: it writes nothing more in your name.",
+        op="device_retire",
+        question="Give up this computer? It never signs for you again.",
+    )
+)
 device.add_command(
     write(
         "revoke",
@@ -162,7 +170,7 @@ def join_as_device(
     home = open_home(options)
     check_is_new(home, read_ticket.place.ledger)
     if options.dry_run:
-        raise CommandError("no-dry-run", "joining as a device signs nothing here", exit_code=ExitCode.USAGE)
+        raise no_dry_run("joining as a device signs nothing here")
     if offline and bundle is not None:
         raise UsageError("--offline gives the reply, --bundle takes the ledger in: one after the other")
     if bundle is not None:

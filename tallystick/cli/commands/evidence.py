@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import output
 from tallystick.cli.client import Client
-from tallystick.cli.command import argument, command, option
+from tallystick.cli.command import TRIES, argument, command, no_dry_run, option
 from tallystick.cli.errors import CommandError
 from tallystick.cli.reads import open_home
 from tallystick.node.errors import ExitCode
+from tallystick.node.file_errors import unwritable
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -22,6 +23,8 @@ _NAME_LENGTH_MAX: Final = 80
 
 
 def _evidence(options: Options, deal: str, add: tuple[str, ...], out: str | None) -> int:
+    if options.dry_run and (add or out is not None):
+        raise no_dry_run("copying a file signs nothing; without --add and --out nothing is copied")
     client = Client(open_home(options), options)
     answer = client.read("evidence", {"deal": deal})
     for each in add:
@@ -87,7 +90,7 @@ def _write_out(rows: list[dict[str, Any]], folder: Path) -> None:
                     shutil.copyfileobj(file, copy)
             row["written"] = str(target)
     except OSError as error:
-        raise CommandError("file-unwritable", f"{folder}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
+        raise unwritable(folder, error) from error
 
 
 def plain_name(name: str | None, digest: str) -> str:
@@ -110,4 +113,5 @@ evidence: Final = command(
     option(
         "--add", multiple=True, metavar="FILE", about="Keep this file here, which was handed over. May be repeated."
     ),
+    dry=TRIES,
 )(_evidence)

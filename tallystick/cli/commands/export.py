@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from tallystick.cli import output
-from tallystick.cli.command import argument, command
+from tallystick.cli.command import TRIES, argument, command
 from tallystick.cli.errors import CommandError
 from tallystick.cli.files import write_new
 from tallystick.node.errors import ExitCode
+from tallystick.node.file_errors import unwritable
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -27,22 +29,29 @@ def _export(options: Options, form: str, directory: str) -> int:
 
     files = FORMATS[form](Client(open_home(options), options).read("export", {}))
     place = Path(directory)
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError("file-unreadable", f"{place}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
     for name in files:
         # Before the first one is written: an export is there wholly or not at all.
         if (place / name).exists():
             raise CommandError("file-exists", f"{place / name} exists already", exit_code=ExitCode.USAGE)
+    if not options.dry_run:
+        _write(place, files)
+    if options.json:
+        row = {"format": form, "directory": str(place), "files": sorted(files)}
+        output.result_json(row | {"dry_run": True} if options.dry_run else row)
+        return 0
+    lines = [f"nothing was written; these files would be, in {place}"] if options.dry_run else []
+    output.result("\n".join((*lines, *iter_lines(files))))
+    output.note(options, "these files hold everybody's names and points: they are for their owner alone")
+    return 0
+
+
+def _write(place: Path, files: Mapping[str, str]) -> None:
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(place, error) from error
     for name, text in files.items():
         write_new(place / name, text)
-    if options.json:
-        output.result_json({"format": form, "directory": str(place), "files": sorted(files)})
-    else:
-        output.result("\n".join(iter_lines(files)))
-        output.note(options, "these files hold everybody's names and points: they are for their owner alone")
-    return 0
 
 
 export: Final = command(
@@ -50,4 +59,5 @@ export: Final = command(
     "Write the ledger for other programs into a folder. Nothing that exists is overwritten.",
     argument("hledger|beancount|ocf|csv|json", name="form", type=click.Choice(_FORMATS)),
     argument("DIR", name="directory"),
+    dry=TRIES,
 )(_export)

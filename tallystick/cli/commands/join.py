@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
-from tallystick.cli.command import argument, command, option
+from tallystick.cli.command import TRIES, argument, command, option
 from tallystick.cli.commands.bundle import bundle_args
 from tallystick.cli.errors import UsageError
 from tallystick.cli.reads import open_home
@@ -51,6 +51,8 @@ def _join(
     ask.confirm(options, f"Join {clean(charter.name)} as {read.standing} under charter {charter.hash.hex()[:8]}?")
     entry = agree(home, terms, keys.signing_key(home, options), now_ms())
     _show_joined(terms, entry.id.hex(), read_identity(home).device, options)
+    if not options.json:
+        output.note(options, "next: `tally node` fetches the ledger; `tally status` says when you are in")
     return 0
 
 
@@ -70,7 +72,7 @@ def _join_from_bundle(options: Options, home: Home, ticket: Ticket, source: dict
         ask.confirm(options, f"Join {clean(charter.name)} as {ticket.standing} under charter {charter.hash.hex()[:8]}?")
         entry = unpacked.agree(keys.signing_key(home, options), now_ms())
     _show_joined(terms, entry.id.hex(), read_identity(home).device, options)
-    output.note(options, "carry it to a partner: `tally bundle out FILE`, there `tally bundle in FILE`")
+    output.note(options, "next: carry it to a partner: `tally bundle out FILE`, there `tally bundle in FILE`")
     return 0
 
 
@@ -121,7 +123,6 @@ def _show_joined(terms: Joining, entry: str, device: bytes, options: Options) ->
         f"pending: partners must vouch for you, up to {terms.charter.membership.sponsors} of them\n"
         f"your six words, to be compared by voice: {words}"
     )
-    output.note(options, "next: `tally node` fetches the ledger; `tally status` says when you are in")
 
 
 join: Final = command(
@@ -132,4 +133,5 @@ join: Final = command(
     option("--offline", is_flag=True, about="With --device: print a reply that is carried back by hand."),
     option("--bundle", metavar="FILE", about="Read the ledger from this bundle instead of asking a node."),
     option("--passphrase-file", metavar="FILE", about="The bundle's passphrase is its first line."),
+    dry=TRIES,
 )(_join)

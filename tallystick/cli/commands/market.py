@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.command import Values, argument, number, option, when, words, write
+from tallystick.cli.command import Values, Whole, argument, number, option, when, words, write
 from tallystick.cli.errors import UsageError
 
 
@@ -28,6 +28,8 @@ def _offer_args(values: Values) -> dict[str, Any]:
     if chosen["step"] is not None:
         raise UsageError("an open offer has no STEP: `tally offer --open TITLE POINTS`")
     words_given, points = title
+    if not words_given.strip():
+        raise UsageError("the TITLE of an open offer is empty: it says what the work is")
     return {**chosen, "open": words_given, "points": points}
 
 
@@ -35,7 +37,7 @@ class _TitleAndPoints(click.Tuple):
     """The two words after --open."""
 
     def __init__(self) -> None:
-        super().__init__([click.STRING, click.IntRange(min=0, max=10**12)])
+        super().__init__([click.STRING, Whole(0, 10**12, "points are whole")])
 
 
 offer: Final = write(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, output
 from tallystick.cli.client import Client, wanted_ledger
-from tallystick.cli.command import argument, command, option
+from tallystick.cli.command import TRIES, argument, command, option
 from tallystick.cli.errors import CommandError, UsageError
 from tallystick.cli.reads import open_home
 from tallystick.node.errors import ExitCode, NodeError
@@ -25,8 +25,8 @@ def _node(options: Options, listen: tuple[str, ...], peer: tuple[str, ...], no_m
     home = open_home(options)
     prefix = wanted_ledger(home, options)
     home.choose_ledger(prefix)
-    if Client(home, options).has_node():
-        raise CommandError("node-running", exit_code=ExitCode.DAMAGED)
+    if Client(home, options).has_node(any_ledger=True):
+        raise CommandError("node-running", exit_code=ExitCode.USAGE)
     from tallystick.cli.run_node import run
 
     return run(home, prefix, options, listen=listen, peers=peer, mdns=not no_mdns)
@@ -38,6 +38,7 @@ node: Final = command(
     option("--listen", multiple=True, metavar="ADDRESS", about="Listen there, such as /ip4/0.0.0.0/tcp/4001."),
     option("--peer", multiple=True, metavar="ADDRESS", about="Connect to this node too."),
     option("--no-mdns", is_flag=True, about="Do not search the local network, and do not be found there."),
+    dry="a node that runs has nothing to try out; `tally doctor` says whether it could",
 )(_node)
 
 
@@ -94,6 +95,7 @@ sync: Final = command(
     "sync",
     "Exchange with others now. Without a running node, connect once and leave again.",
     argument("ADDRESS", needed=False),
+    dry="what others have is known only when they are met",
 )(_sync)
 
 
@@ -154,4 +156,5 @@ seal: Final = command(
     "Ask for a block now, instead of when the charter's interval is over.",
     option("--unmute", is_flag=True, about="Let a node sign again that is mute; `tally doctor` says why it is."),
     option("--accept-loss", is_flag=True, about="With --unmute: also where nobody can be met."),
+    dry=TRIES,
 )(_seal)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tallystick.cli import ask, output
-from tallystick.cli.command import Values, argument, command, option, when, words, write
+from tallystick.cli.command import TRIES, Values, argument, command, option, when, words, write
 from tallystick.cli.text import who
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _admit(options: Options, partner: str, sealer: bool) -> int:
 
 
 def _compare_words(options: Options, partner: str) -> None:
-    """Show whom this is about and its six words, and have them compared, where somebody can be asked."""
+    """Show whom this is about and its six words, and have them compared. Raises UsageError: nobody can be asked."""
     from tallystick.cli.client import Client
     from tallystick.cli.reads import open_home
 
@@ -49,8 +49,7 @@ def _compare_words(options: Options, partner: str) -> None:
         return
     who_it_is = who(meant[0]["partner"], meant[0]["name"])
     output.note(options, f"{who_it_is} sees these six words: {meant[0]['fingerprint']}")
-    if ask.can_ask():
-        ask.confirm(options, "Does it read the same words to you?")
+    ask.confirm(options, "Does it read the same words to you?")
 
 
 admit: Final = command(
@@ -58,6 +57,7 @@ admit: Final = command(
     "Vouch for an applicant. Compare the six words with those that the newcomer sees, by voice.",
     argument("PARTNER"),
     option("--sealer", is_flag=True, about="Also agree that its computer seals."),
+    dry=TRIES,
 )(_admit)
 
 refuse: Final = write("refuse", "Refuse an applicant.", argument("PARTNER"), words())
@@ -84,4 +84,9 @@ away: Final = write(
 
 back: Final = write("back", "Say that you are back.", words())
 
-leave: Final = write("leave", "Leave the ledger. What is vested stays yours.", words())
+leave: Final = write(
+    "leave",
+    "Leave the ledger. What is vested stays yours. You are asked first, and told what you would lose.",
+    words(),
+    question="Leave this ledger? Nothing takes it back.",
+)

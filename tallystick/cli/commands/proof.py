@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tallystick.cli import output
-from tallystick.cli.command import Group, argument, command, read
+from tallystick.cli.command import LOOKS, Group, argument, command, read
 from tallystick.cli.errors import CommandError
 from tallystick.cli.files import read_text
 from tallystick.node.errors import ExitCode
@@ -35,8 +35,13 @@ def _check(options: Options, file: str) -> int:
 
     try:
         shown = proof_check.check(json.loads(read_text(Path(file))))
-    except (proof_check.BadProof, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except proof_check.BadProof as error:
         raise CommandError("proof-refused", f"{file} proves nothing: {error}", exit_code=ExitCode.UNTRUSTED) from error
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        # What somebody has written there may be anything: which part of ours stumbles over it says nothing to anybody.
+        message = f"{file} proves nothing: it is no proof, or a part of it is missing or damaged"
+        hint = "ask for it again: `tally prove points PARTNER > FILE`"
+        raise CommandError("proof-refused", message, hint=hint, exit_code=ExitCode.UNTRUSTED) from error
     if options.json:
         output.result_json(shown)
         return 0
@@ -50,4 +55,4 @@ def _check(options: Options, file: str) -> int:
     return 0
 
 
-proof.add_command(command("check", "Check a proof, without any ledger.", argument("FILE"))(_check))
+proof.add_command(command("check", "Check a proof, without any ledger.", argument("FILE"), dry=LOOKS)(_check))

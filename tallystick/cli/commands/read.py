@@ -6,9 +6,8 @@ from typing import Final
 
 import click
 
-from tallystick.cli.command import argument, option, read
+from tallystick.cli.command import argument, money, option, read
 
-_AMOUNT: Final = click.IntRange(min=0, max=2**63 - 1)
 _LIMIT: Final = click.IntRange(min=1, max=10**9)
 
 status: Final = read("status", "Where things stand: what is sealed, what waits and for whom.")
@@ -65,7 +64,7 @@ statement: Final = read(
 settlement: Final = read(
     "settlement",
     "Who is owed what and has been paid. With --at, what a sale at that price would pay.",
-    option("--at", type=_AMOUNT, metavar="AMOUNT", about="The price, in minor units such as cents."),
-    option("--costs", type=_AMOUNT, metavar="AMOUNT", about="What the sale costs."),
+    money("--at", low=1, about="The price, in minor units such as cents."),
+    money("--costs", about="What the sale costs."),
     option("--percent", type=click.IntRange(1, 100), metavar="N", about="How much of it is sold; 100 by default."),
 )

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
 from tallystick.cli.client import Client, choose_ledger
-from tallystick.cli.command import Group, argument, command, option, write
+from tallystick.cli.command import LOOKS, TRIES, Group, argument, command, option, write
 from tallystick.cli.errors import CommandError
-from tallystick.cli.files import read_text
+from tallystick.cli.files import read_text, try_new
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural, short
 from tallystick.node.clock import now_ms
-from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -54,6 +53,7 @@ recover.add_command(
         "ticket",
         "For somebody who has lost everything: a text that says where this ledger is, and who that was in it.",
         argument("PARTNER"),
+        dry=LOOKS,
     )(_ticket)
 )
 
@@ -73,10 +73,6 @@ def _words(
     place = read_member_ticket_untrusted(ticket).place
     home = open_home(options)
     check_is_new(home, place.ledger)
-    if options.dry_run:
-        raise CommandError(
-            "no-dry-run", "what would be revoked is only known once the ledger is here", exit_code=ExitCode.USAGE
-        )
     recovery = _recovery_key(words_file)
     which = list(revoke) if revoke or keep else None
     lost = "keep your other computers" if keep else "cut off " + (", ".join(revoke) or "ALL your other computers")
@@ -128,6 +124,7 @@ recover.add_command(
         option("--keep", is_flag=True, about="Cut off none."),
         option("--bundle", metavar="FILE", about="Read the ledger from this bundle instead of asking a node."),
         option("--passphrase-file", metavar="FILE", about="The bundle's passphrase is its first line."),
+        dry="what would be revoked is only known once the ledger is here",
     )(_words)
 )
 
@@ -156,6 +153,8 @@ def _change(options: Options, words_file: str | None, new_words_file: str | None
     if options.dry_run:
         output.result_json(trial) if options.json else output.result("nothing was signed\nthe words can be changed")
         return 0
+    if new_words_file is not None:
+        try_new(Path(new_words_file))
     confirmed = hand_over(home, options, words.words_from_entropy(entropy), new_words_file, confirm=False)
     outcome = client.write("recovery_change", args, lambda: key, key)
     set_recovery(home, old.public, new.public, confirmed=confirmed)
@@ -183,6 +182,7 @@ recover.add_command(
         "Make new recovery words. It takes a computer of yours and the words so far.",
         _WORDS_FILE,
         option("--new-words-file", metavar="FILE", about="Write the new words there; it must not exist yet."),
+        dry=TRIES,
     )(_change)
 )
 
@@ -194,10 +194,6 @@ def _request(options: Options, ticket: str) -> int:
     read = read_member_ticket_untrusted(ticket)
     home = open_home(options)
     check_is_new(home, read.place.ledger)
-    if options.dry_run:
-        raise CommandError(
-            "no-dry-run", "whether partners agree is only known when they are asked", exit_code=ExitCode.USAGE
-        )
     ask.confirm(options, "Ask partners to give you new keys? It takes 30 days, and any old computer of yours stops it.")
     key = keys.signing_key(home, options)
     from tallystick.cli.run_node import ask_for_keys
@@ -221,6 +217,7 @@ recover.add_command(
         "request",
         "Without words: ask the partners for new keys, with a ticket that one of them gives you.",
         argument("TICKET"),
+        dry="whether partners agree is only known when they are asked",
     )(_request)
 )
 recover.add_command(
@@ -281,4 +278,6 @@ def _state_text(answer: dict[str, Any]) -> str:
     return f"{answer['approvals']} of {plural(answer['needed'], 'partner')} approve"
 
 
-recover.add_command(command("status", "Who asks for new keys, who has approved, and when it works.")(_status))
+recover.add_command(
+    command("status", "Who asks for new keys, who has approved, and when it works.", dry=LOOKS)(_status)
+)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
 from tallystick.cli.client import Client
-from tallystick.cli.command import argument, command, option
-from tallystick.cli.errors import CommandError, UsageError
+from tallystick.cli.command import TRIES, argument, command, option
+from tallystick.cli.errors import UsageError
 from tallystick.cli.files import read_text
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural, short, stamp
 from tallystick.node.clock import now_ms
-from tallystick.node.errors import ExitCode
+from tallystick.node.file_errors import unwritable
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -36,7 +36,7 @@ def _refound(options: Options, file: str | None, bundle: str | None, passphrase_
     if file is None:
         if bundle is not None:
             raise UsageError("--bundle goes with a FILE")
-        return _rejoin(client, options)
+        return _rejoin(options)
     path = Path(file).expanduser()
     text = read_text(path, bytes_max=_BYTES_MAX) if path.exists() else None
     args: dict[str, Any] = {} if text is None else {"document": text}
@@ -59,12 +59,10 @@ def _refound(options: Options, file: str | None, bundle: str | None, passphrase_
     return 0
 
 
-def _rejoin(client: Client, options: Options) -> int:
-    from tallystick.cli.writes import show_outcome
+def _rejoin(options: Options) -> int:
+    from tallystick.cli.writes import perform
 
-    outcome = client.write("rejoin", {"dry_run": options.dry_run}, lambda: keys.signing_key(client.home, options))
-    show_outcome(outcome, options)
-    return 0
+    return perform("rejoin", {}, options)
 
 
 def _question(answer: dict[str, Any]) -> str:
@@ -86,7 +84,7 @@ def _write(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise CommandError("file-unreadable", f"{path}: {error.strerror}", exit_code=ExitCode.DAMAGED) from error
+        raise unwritable(path, error) from error
 
 
 def _facts(answer: dict[str, Any]) -> str:
@@ -153,4 +151,5 @@ re_found: Final = command(
     argument("FILE", needed=False),
     option("--bundle", metavar="FILE", about="Look at the ledger in this bundle: for whoever has the other branch."),
     option("--passphrase-file", metavar="FILE", about="The bundle's passphrase is its first line."),
+    dry=TRIES,
 )(_refound)

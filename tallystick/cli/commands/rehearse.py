@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import output
-from tallystick.cli.command import argument, command
+from tallystick.cli.command import LOOKS, argument, command
 from tallystick.cli.errors import UsageError
 from tallystick.cli.files import read_text
 
@@ -71,4 +71,5 @@ rehearse: Final = command(
     "rehearse",
     "Play a made-up history under a charter. SCENARIO is a TOML file: a charter, partners and what each does when.",
     argument("SCENARIO", name="file"),
+    dry=LOOKS,
 )(_rehearse)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
-from tallystick.cli.command import argument, command, option
+from tallystick.cli.command import TRIES, argument, command, option
 from tallystick.cli.errors import CommandError, UsageError, warn
+from tallystick.cli.files import try_new
 from tallystick.cli.reads import home_path, open_home
 from tallystick.node.errors import ExitCode
 
@@ -44,8 +45,9 @@ def _init(
         else:
             output.result(f"nothing was made; keys for {name} would be in {path}")
         return 0
-    if words_file is not None and Path(words_file).exists():
-        raise CommandError("file-exists", f"{words_file} exists already", exit_code=ExitCode.USAGE)
+    if words_file is not None:
+        # Once the keys are made it is too late: the words are seen once.
+        try_new(Path(words_file))
     return _make(options, name, _passphrase(options, passphrase_file), words_file)
 
 
@@ -102,6 +104,7 @@ init: Final = command(
     option("--passphrase-file", metavar="FILE", about="The passphrase is its first line."),
     option("--words-file", metavar="FILE", about="Write the recovery words there; it must not exist yet."),
     option("--confirm-words", is_flag=True, about="Show that the words of this home are written down: type them in."),
+    dry=TRIES,
 )(_init)
 
 
@@ -170,6 +173,7 @@ found: Final = command(
     "found",
     "Start a ledger under a charter. You hold every role until a vote takes it.",
     argument("CHARTER.toml", name="charter"),
+    dry=TRIES,
 )(_found)
 
 
@@ -183,9 +187,9 @@ def _unlock(options: Options, passphrase_file: str | None, length: str | None) -
         raise UsageError("--for must be longer than that")
     key = keys.unsealed_with_passphrase(home, options, Path(passphrase_file).expanduser() if passphrase_file else None)
     client = Client(home, options)
-    in_node = client.has_node()
+    in_node = client.has_node(any_ledger=True)
     if in_node:
-        client.ask_node("unlock", {"idle_ms": idle_ms}, key)
+        client.ask_node("unlock", {"idle_ms": idle_ms}, key, any_ledger=True)
     kept = keys.keep_key(home, key, idle_ms)
     if not kept and not in_node:
         raise CommandError(
@@ -208,6 +212,7 @@ unlock: Final = command(
     "Unlock the signing key for a while, also for the running node.",
     option("--passphrase-file", metavar="FILE", about="The passphrase is its first line."),
     option("--for", "length", metavar="TIME", about="Until it has not been used for so long, such as 15m."),
+    dry="it signs nothing; `tally lock` locks it again",
 )(_unlock)
 
 
@@ -217,8 +222,8 @@ def _lock(options: Options) -> int:
     home = open_home(options)
     keys.drop_key(home)
     client = Client(home, options)
-    if client.has_node():
-        client.ask_node("lock", {})
+    if client.has_node(any_ledger=True):
+        client.ask_node("lock", {}, any_ledger=True)
     if options.json:
         output.result_json({"unlocked": False})
     else:
@@ -226,4 +231,8 @@ def _lock(options: Options) -> int:
     return 0
 
 
-lock: Final = command("lock", "Lock the signing key again, also in the running node.")(_lock)
+lock: Final = command(
+    "lock",
+    "Lock the signing key again, also in the running node.",
+    dry="it signs nothing; `tally unlock` unlocks it again",
+)(_lock)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.command import Group, Values, argument, number, option, words, write
+from tallystick.cli.command import Group, Values, argument, money, number, option, words, write
 
 propose: Final = Group(
     "propose",
@@ -50,7 +50,7 @@ _propose(
     "sale",
     "Sell the venture, or a part of it: points are redeemed.",
     number("PROCEEDS"),
-    option("--costs", type=click.IntRange(min=0, max=2**63 - 1), metavar="AMOUNT", about="What the sale costs."),
+    money("--costs", about="What the sale costs."),
     option("--percent", type=click.IntRange(min=1, max=100), metavar="N", about="How much of it; 100 by default."),
 )
 _propose("dividend", "Pay something out; no points are redeemed.", number("AMOUNT"))
