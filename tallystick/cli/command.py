@@ -113,9 +113,17 @@ class Group(click.Group):
 # -- parameters ----------------------------------------------------------------------------------------------------
 
 
+class Argument(click.Argument):
+    """A word on the line, in brackets in the help if it may be left away."""
+
+    def make_metavar(self, *args: Any, **kwargs: Any) -> str:
+        shown = super().make_metavar(*args, **kwargs)
+        return shown if self.required or shown.startswith("[") else f"[{shown}]"
+
+
 def argument(metavar: str, *, name: str | None = None, needed: bool = True, **more: Any) -> click.Argument:
     """A word on the line. It is called `offer` in the operation where the help says OFFER."""
-    return click.Argument([name or metavar.lower()], metavar=metavar, required=needed, **more)
+    return Argument([name or metavar.lower()], metavar=metavar, required=needed, **more)
 
 
 class Whole(click.IntRange):
@@ -150,7 +158,7 @@ _COUNTED: Final = {
 def number(metavar: str, *, name: str | None = None, needed: bool = True, low: int = 1) -> click.Argument:
     """A whole number on the line."""
     kind = Whole(low, _HIGHEST.get(metavar, 10**15), _COUNTED.get(metavar, "write it without a fraction"))
-    return click.Argument([name or metavar.lower()], metavar=metavar, required=needed, type=kind)
+    return Argument([name or metavar.lower()], metavar=metavar, required=needed, type=kind)
 
 
 def money(spelling: str, *, about: str, low: int = 0) -> click.Option:

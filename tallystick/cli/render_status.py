@@ -79,14 +79,15 @@ def home_lines(home: Home) -> list[str]:
     return []
 
 
-def sealing_text(answer: Mapping[str, Any]) -> str:
-    """What `tally seal` came to."""
+def sealing_text(answer: Mapping[str, Any], *, asked: bool = True) -> str:
+    """What `tally seal` came to, or would come to."""
     if answer.get("sealed"):
         return f"sealed: now at #{answer.get('height')}"
     if not answer.get("pending"):
         return "nothing waits to be sealed"
     names = _names(answer.get("waiting_for") or answer.get("waits_for"), "or")
-    return f"asked for; finality waits for {names}" if names else "asked for; the others must answer"
+    said = "asked for" if asked else f"a block would be asked for, with {plural(answer['pending'], 'entry', 'entries')}"
+    return f"{said}; finality waits for {names}" if names else f"{said}; the others must answer"
 
 
 def _names(rows: Any, last: str = "and") -> str:

@@ -147,7 +147,7 @@ def _seal_trial(client: Client, options: Options) -> int:
         return 0
     from tallystick.cli.render_status import sealing_text
 
-    output.result("nothing was signed\n" + sealing_text({**status, "sealed": 0}))
+    output.result("nothing was asked for\n" + sealing_text({**status, "sealed": 0}, asked=False))
     return 0
 
 
