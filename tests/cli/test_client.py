@@ -267,3 +267,30 @@ def test_node_of_another_ledger_is_not_asked(place: Home, node: FakeNode, monkey
     assert client.read("log", {}) == "from the store"
     node.answers = [answer(200, {"ledger": "bb" * 32}), answer(200, "from the node")]
     assert client.read("log", {}) == "from the node"
+
+
+@pytest.mark.parametrize("ask", ["read", "unsigned", "ask_node"])
+def test_mistyped_ledger_does_not_end_in_the_one_that_is_there(place: Home, node: FakeNode, ask: str) -> None:
+    """Exit 3 and the ledgers that are here, although a node runs; it is not even asked."""
+    (place.path / "ledgers" / ("aa" * 32)).mkdir()
+    options = Options()
+    options.ledger = "bb"
+    with pytest.raises(HomeError) as caught:
+        getattr(Client(place, options), ask)("seal", {})
+    assert (caught.value.reason, caught.value.exit_code) == ("not-found", 3)
+    assert caught.value.message == "no ledger here begins with 'bb'"
+    assert caught.value.hint == "here: aaaaaaaa"
+    assert not any(node.asked)
+
+
+def test_ledger_of_the_environment_is_looked_for_too(
+    place: Home, node: FakeNode, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TALLY_LEDGER is as good as the option; what is about this computer needs no ledger."""
+    (place.path / "ledgers" / ("aa" * 32)).mkdir()
+    monkeypatch.setenv("TALLY_LEDGER", "bb")
+    with pytest.raises(HomeError):
+        client.has_node()
+    assert client.has_node(any_ledger=True)
+    monkeypatch.setenv("TALLY_LEDGER", "aa")
+    assert client.has_node()

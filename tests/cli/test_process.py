@@ -89,16 +89,50 @@ def test_nothing_is_coloured(place: Path) -> None:
         assert "\x1b" not in plain.out + plain.err
 
 
-@pytest.mark.parametrize("line", [["log"], ["--help"], ["charter", "template", "cafe"], ["log", "--json"]])
+@pytest.mark.parametrize(
+    "line", [["log"], ["--help"], ["charter", "template", "cafe"], ["log", "--json"], ["charter", "show"]]
+)
 def test_reader_that_has_gone_is_no_error(place: Path, line: list[str]) -> None:
-    """`tally log | head -1` ends in silence."""
+    """`tally log | head -1` ends in silence, and with 0 whichever command it was."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
         done = subprocess.run(
             [sys.executable, "-m", "tallystick", *line], stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60
         )
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+#: Ctrl-C while this module is being imported.
+INTERRUPTED = """
+import sys
+
+wanted = sys.argv[1]
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+import runpy
+sys.argv = ["tally", *sys.argv[2:]]
+runpy.run_module("tallystick", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["tallystick.cli.main", "tallystick.cli.argv", "click", "tallystick.cli.reads"])
+@pytest.mark.parametrize("line", [["points"], ["log", "--limit", "3"]])
+def test_interruption_at_the_start_is_no_traceback(place: Path, module: str, line: list[str]) -> None:
+    """Ctrl-C before the command has begun: 130 and at most a word, whatever was being imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module, *line], capture_output=True, text=True, timeout=60
+    )
+    if module == "click" and line == ["points"]:
+        assert done.returncode == 0, "which is never imported there"
+    else:
+        assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr
 
 
 def test_interruption_ends_with_130(tally: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

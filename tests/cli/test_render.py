@@ -289,12 +289,18 @@ def test_trial_says_what_would_happen() -> None:
         "rule": "step.roast.price",
         "formula": "3 x 12 = 36",
     }
-    valid = {"kind": "accept", "status": "pending", "reason": None, "postings": [posting], "waits_for": ["Ana"]}
+    valid = {
+        "kind": "accept",
+        "status": "pending",
+        "reason": None,
+        "postings": [posting],
+        "waits_for": ["Ana", "Bo", "Cy"],
+    }
     assert trial_text("accept", valid | {"deadline": NOW + DAY}, NOW).split("\n") == [
         "nothing was signed",
         "accept would be valid",
         "  36 points, 3 x 12: pool -> escrow dededede, by step.roast.price",
-        "  then finality waits for Ana",
+        "  then finality waits for Ana, Bo or Cy",
         "  until 2026-03-02 (in 1 day)",
     ]
     void = {"kind": "accept", "status": "void", "reason": "own-offer", "detail": ""}

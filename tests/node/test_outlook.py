@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tallystick.node.outlook import Looker, Outlook
+from tallystick.node.reads import READS
 from tallystick.node.writes import WRITES
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.approve import Approve
@@ -17,11 +18,15 @@ from tallystick.protocol.kinds.cash import Cash
 from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.correct import Correct
 from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.device import DeviceRetire
 from tallystick.protocol.kinds.dispute import Dispute
 from tallystick.protocol.kinds.donate import Donate
+from tallystick.protocol.kinds.erase import Erase
+from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.transfer import Transfer
+from tallystick.protocol.kinds.withdraw import Withdraw
 from tests.support.builders import DAY_MS, HOUR_MS
 from tests.support.histories import TABLES
 from tests.support.kept import Kept, kept_market
@@ -132,3 +137,67 @@ def test_an_expulsion_tells_of_its_notice(kept: Kept) -> None:
 def test_every_write_can_be_tried_out() -> None:
     """Whatever can be signed can be asked about first."""
     assert all("dry_run" in args.__struct_fields__ for args, _ in WRITES.values())
+
+
+def test_whoever_leaves_is_told_what_it_costs(kept: Kept) -> None:
+    """What is kept and lost, what is owed, which deals end and which go on; and trying it out leaves no trace."""
+    ends = kept.accepted("bo", "cy", "roast", 1)
+    goes_on = kept.delivered("bo", "di", "roast", 2)
+    kept.offered("bo", "roast", 1)
+    said = outlook(kept, "bo", Leave()).remarks
+    assert said[0].startswith("you keep ")
+    assert f"1 deal ({ends.hex()[:8]}) without a delivery, and so cancelled" in said
+    assert any(f"1 deal ({goes_on.hex()[:8]}) with a delivery: that goes on" in each for each in said)
+    assert "1 offer of yours withdrawn" in said
+
+
+@pytest.mark.parametrize(("rule", "lost"), [("keep-all", 0), ("keep-vested", 100)])
+def test_points_that_leaving_costs_are_counted(rule: str, lost: int) -> None:
+    """By the terms of each lot, to the point."""
+    kept = kept_market("bo", vesting={"cliff": "30d", "duration": "400d"}, leaver={"good": rule})
+    (first, *_) = outlook(kept, "bo", Leave()).remarks
+    assert first == f"you keep {100 - lost} points" + (f"; {lost} points go back to the pool" if lost else "")
+
+
+def test_whoever_gives_up_the_last_computer_is_told(kept: Kept) -> None:
+    """Nobody could sign; and where it alone seals, nothing would ever be sealed."""
+    said = outlook(kept, "bo", DeviceRetire()).remarks
+    assert "nobody can sign for you any more" in said[0]
+    assert len(said) == 2
+    assert "nothing will ever be sealed" in outlook(kept, "ana", DeviceRetire()).remarks[2]
+
+
+def test_words_that_would_be_deleted_are_shown(kept: Kept) -> None:
+    """As they are; an entry without any says so."""
+    kept.words = {"note": "by\x1b[2Jhand"}
+    offer = kept.offered("bo", "roast", 1)
+    bare = kept.offered("bo", "roast", 1)
+    kept.do("bo", Withdraw(offer=offer))
+    kept.do("bo", Withdraw(offer=bare))
+    kept.seal()
+    kept.wait(40 * DAY_MS)
+    (said,) = outlook(kept, "bo", Erase(entry=offer)).remarks
+    assert said.startswith("deleted on every computer, for good: note 'by")
+    assert "\x1b" not in said
+    assert outlook(kept, "bo", Erase(entry=bare)).remarks == ["there are no words here that would be deleted"]
+
+
+def test_open_deal_says_whose_turn_it_is(kept: Kept) -> None:
+    """`show` of the deal, and of what is about it; nothing once it is closed."""
+    deal = kept.delivered("bo", "cy", "roast", 2)
+    shown = READS["show"](kept.look("ana"), {"id": deal.hex()})
+    assert (shown["next"], shown["until"]) == (["cy: approve, return or reject"], kept.now + 7 * DAY_MS)
+    assert shown["silence"] == "is approved by silence"
+    kept.do("cy", Approve(deal=deal))
+    shown = READS["show"](kept.look("ana"), {"id": deal.hex()})
+    assert (shown["next"], shown["until"], shown["silence"]) == ([], None, None)
+
+
+def test_panel_is_named_once_it_is_drawn(kept: Kept) -> None:
+    """Who still has to judge, by name."""
+    deal = kept.delivered("bo", "cy", "roast", 2)
+    kept.do("cy", Reject(deal=deal))
+    kept.do("bo", Dispute(deal=deal))
+    kept.seal()
+    (said,) = READS["show"](kept.look("ana"), {"id": deal.hex()})["next"]
+    assert said in ("ana: judge, with a verdict", "di: judge, with a verdict")
