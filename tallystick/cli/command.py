@@ -7,13 +7,14 @@ The parsed values go, by their names, into the operation of the same name; `args
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
 
-from tallystick.cli.errors import CommandError
+from tallystick.cli.errors import CommandError, UsageError
 from tallystick.cli.options import Options
 from tallystick.node.errors import ExitCode
 
@@ -186,7 +187,18 @@ def _normal(ctx: click.Context, param: click.Parameter, value: str | None) -> st
         return value
     from unicodedata import normalize
 
-    return normalize("NFC", value)
+    return normalize("NFC", typed(value))
+
+
+def typed(text: str) -> str:
+    """What somebody typed, also where the system's language hides from Python that it is UTF-8. Raises UsageError."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeEncodeError:
+        # It can be written in UTF-8 and not in the system's own code: then it was read rightly.
+        return text
+    except UnicodeDecodeError:
+        raise UsageError("what was typed is not UTF-8", hint="set LANG or LC_ALL to a language with UTF-8") from None
 
 
 # -- commands ------------------------------------------------------------------------------------------------------

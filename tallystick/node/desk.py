@@ -181,7 +181,9 @@ class Desk:
             return None
         try:
             return encode_annex(secrets.token_bytes(SALT_SIZE_BYTES), draft.words)
-        except (UnicodeEncodeError, ValueError) as error:
+        except UnicodeEncodeError:
+            raise ArgumentError("these words are not UTF-8, so they cannot be written down") from None
+        except ValueError as error:
             raise ArgumentError(f"these words cannot be written down: {error}") from None
 
     def _chain(self, draft: Draft, now: int) -> dict[str, Any]:

@@ -37,6 +37,10 @@ CLOCK_MS_MAX: Final = 4_102_444_800_000
 """The year 2100."""
 
 
+#: What can be said where there is no home yet.
+_BEFORE_HOME: Final = ("python", "libraries", "signatures", "clock", "home")
+
+
 class Finding(NamedTuple):
     """What one check found."""
 
@@ -63,6 +67,9 @@ def doctor(home: Home, *, now: int, status: Mapping[str, Any] | None = None) -> 
         ("listen", lambda: _listen(home, status)),
         ("addresses", lambda: _addresses(home, status)),
     ]
+    if not home.path.is_dir():
+        # Everything that follows would say the same once more.
+        return [_run(name, check) for name, check in checks if name in _BEFORE_HOME]
     rows = [_run(name, check) for name, check in checks]
     rows += [_row(name, finding) for name, finding in _each(ledger_checks(home, now, status))]
     return rows

@@ -96,3 +96,9 @@ def test_short_and_long_way_to_points_agree(ana: Caller, home: Path) -> None:
     short = ana("points")
     assert short.out == ana("points", "Ana").out
     assert ana("points", "--json").value == ana("points", "Ana", "--json").value
+
+
+def test_home_that_is_not_there_is_one_fault(tally: Caller, home: Path) -> None:
+    """And not one of every check that would look into it."""
+    rows = tally("--home", home / "none", "doctor", "--json").value
+    assert [row["name"] for row in rows if not row["ok"]] == ["home"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.called import Caller
+from tests.cli.called import Caller, process
 from tests.cli.test_every_command import cafe
 
 __all__ = ["cafe"]
@@ -88,3 +88,10 @@ def test_words_file_is_tried_before_keys_are_made(tally: Caller, home: Path, pas
     assert (called.code, called.error["code"]) == (3, "file-not-found")
     assert not (home / "tally").exists()
     assert called.err.count("\n") == 1, "no words were shown"
+
+
+def test_words_are_utf8_whatever_the_system_speaks(tally: Caller, home: Path, passphrase: Path) -> None:
+    """In the language C Python takes letters for bytes; the ledger keeps what was typed."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TALLY_PASSPHRASE_FILE": str(passphrase)}
+    called = process("init", "--name", "Zoë", "--words-file", home / "words", "--json", **plain)
+    assert (called.code, called.value["name"]) == (0, "Zoë")

@@ -111,3 +111,13 @@ def test_charter_with_errors_is_refused_with_their_paths(tally: Caller, scenario
     assert "charter.step.roast.price" in [each["path"] for each in called.error["problems"]]
     file.unlink()
     assert "rules/cafe.toml" in tally("rehearse", scenario).err
+
+
+def test_charter_is_no_history(tally: Caller, tmp_path: Path) -> None:
+    """One sentence, and not a list of everything that a history does not have."""
+    file = tmp_path / "cafe.toml"
+    file.write_text(tally("charter", "template", "cafe").out, encoding="utf-8")
+    called = tally("rehearse", file, "--json")
+    assert (called.code, called.error["code"]) == (2, "scenario-invalid")
+    assert called.error["message"] == f"{file} is a charter, not a history"
+    assert "`tally charter check" in called.error["hint"]

@@ -137,11 +137,16 @@ def test_init_tried_out_makes_nothing(tally: Caller, place: Path) -> None:
 
 
 def test_person_types_the_passphrase_twice(tally: Caller, person: Person, place: Path) -> None:
-    """Two that differ are refused, and nothing is made."""
-    person.answers = iter(["one", "two"])
+    """Two that differ are asked for again, three times in all; then nothing is made."""
+    person.answers = iter("abcdef")
     called = tally("init", "--name", "Ana", "--json")
     assert (called.code, called.error["code"]) == (2, "passphrases-differ")
     assert not place.exists()
+    person.answers = iter(["one", "two", "abc", "abc", "later"])
+    called = tally("init", "--name", "Ana")
+    assert called.code == 0
+    assert "once more" in called.err
+    assert "this passphrase has 3 characters" in called.err
 
 
 def test_person_gives_two_words_back(

@@ -14,6 +14,7 @@ from tallystick.node import messages as m
 from tallystick.node.bundle import MAGIC, BundleError, contents_of, ledger_of, read_bundle, write_bundle
 from tallystick.node.bundle_file import CHUNK_BYTES, open_bundle, write_bundle_file
 from tallystick.node.effects import Check, Wake
+from tallystick.node.file_errors import FileError
 from tallystick.node.net_framing import encode_frame
 from tests.sim.cluster import Cluster
 from tests.sim.scenario import CHARTER
@@ -197,6 +198,6 @@ def test_a_sealed_bundle_opens_with_its_passphrase_only(trio: Cluster, tmp_path:
     path.write_bytes(data[:-1])
     with pytest.raises(BundleError), open_bundle(args) as file:
         ledger_of(file)
-    with pytest.raises(BundleError) as refused, open_bundle({"path": str(tmp_path / "none")}):
+    with pytest.raises(FileError) as missing, open_bundle({"path": str(tmp_path / "none")}):
         pass
-    assert (refused.value.reason, refused.value.exit_code) == ("file-not-found", 3)
+    assert (missing.value.reason, missing.value.exit_code) == ("file-not-found", 3)

@@ -51,7 +51,7 @@ def test_home_is_made_only_where_there_is_none(ours: Home, tmp_path: Path) -> No
     ours.write_device_key(b"sealed")
     with pytest.raises(HomeError) as caught:
         Home.create(ours.path)
-    assert refused(caught) == (HomeReason.EXISTS, ExitCode.DAMAGED)
+    assert refused(caught) == (HomeReason.EXISTS, ExitCode.USAGE)
     assert ours.read_device_key() == b"sealed"
     prepared = tmp_path / "prepared"
     prepared.mkdir(mode=0o755)

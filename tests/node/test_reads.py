@@ -425,6 +425,9 @@ def test_show_says_everything_of_an_entry(market: Kept) -> None:
         "deal": None,
         "money": None,
         "state": "pending",
+        "next": [],
+        "until": None,
+        "silence": None,
     }
 
 

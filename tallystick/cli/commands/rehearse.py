@@ -44,7 +44,15 @@ def read_scenario_file(path: Path) -> Scenario:
             raise OSError(None, "it is not UTF-8") from None
 
     try:
-        return read_scenario(parse(read_text(path, bytes_max=_SCENARIO_BYTES_MAX)), load)
+        document = parse(read_text(path, bytes_max=_SCENARIO_BYTES_MAX))
+        if isinstance(document.get("charter"), int):
+            # The version with which every charter begins; a history has the name of a file there, or a table.
+            raise UsageError(
+                f"{path} is a charter, not a history",
+                reason="scenario-invalid",
+                hint=f"`tally charter check {path}` reads it; a history names it, as in the guide: try-a-charter",
+            )
+        return read_scenario(document, load)
     except ScenarioError as error:
         raise ScenarioInvalidError(str(path), error.problems) from error
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli import ask, keys, output
-from tallystick.cli.command import TRIES, argument, command, option
+from tallystick.cli.command import TRIES, argument, command, option, typed
 from tallystick.cli.errors import CommandError, UsageError, warn
 from tallystick.cli.files import try_new
 from tallystick.cli.reads import home_path, open_home
+from tallystick.cli.text import plural
 from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -17,15 +18,31 @@ if TYPE_CHECKING:
     from tallystick.node.home import Home
 
 
+_TRIES: Final = 3
+_GOOD_LENGTH: Final = 8
+
+
 def _passphrase(options: Options, file: str | None) -> str:
     """The passphrase of a key that is being made, typed twice. Raises UsageError, CommandError."""
     named = Path(file).expanduser() if file else keys.named_file(None)
     if named is not None:
-        return keys.read_passphrase_file(named, options)
-    first = ask.secret("New passphrase: ", "--passphrase-file")
-    if first != ask.secret("The same again: ", "--passphrase-file"):
-        raise CommandError("passphrases-differ", exit_code=ExitCode.USAGE)
-    return first
+        words = keys.read_passphrase_file(named, options)
+        _warn_of_short(options, words)
+        return words
+    for tries_left in range(_TRIES - 1, -1, -1):
+        first = ask.secret("New passphrase: ", "--passphrase-file")
+        if first == ask.secret("The same again: ", "--passphrase-file"):
+            _warn_of_short(options, first)
+            return first
+        if tries_left:
+            output.always("that was not the same; once more")
+    raise CommandError("passphrases-differ", exit_code=ExitCode.USAGE)
+
+
+def _warn_of_short(options: Options, passphrase: str) -> None:
+    """Nobody is kept from it, but whoever copies the key file tries the short ones first."""
+    if 0 < len(passphrase) < _GOOD_LENGTH:
+        warn(options, f"this passphrase has {plural(len(passphrase), 'character')}; four words would be safer")
 
 
 def _init(
@@ -37,7 +54,7 @@ def _init(
         return confirm_later(open_home(options), options, words_file)
     from tallystick.node.identity import clean_name
 
-    name = clean_name(name if name is not None else ask.text("Your name, as others will see it: ", "--name"))
+    name = clean_name(typed(name) if name is not None else ask.text("Your name, as others will see it: ", "--name"))
     if options.dry_run:
         path = home_path(options)
         if options.json:
