@@ -44,7 +44,7 @@ def evening(stage: Stage, facts: dict[str, Any]) -> None:
     bad, build = _train(stage, everybody)
     deals.append(_death(stage, everybody, build))
     stage.title("A bad script finds no buyer; a finished chapter is bought by the studio.")
-    cy.tally("reject", bad, "--reason", "not again", says="rejects it: no points move")
+    cy.tally("reject", bad, "--reason", "not again", says="rejects it; its price stays set aside while Bo may dispute")
     deals.append(_sell(stage, ana, bo, "release"))
     stage.seal(bo, everybody, "the last one")
     _check(stage, everybody, facts, approved=deals, rejected=bad)

@@ -23,35 +23,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from tallystick.node.currency import VOUCHER, amount_text, digits_of
+
 Answers = Mapping[str, Any]
 """What the read `export` answers: the answers of other reads by their names."""
 Files = dict[str, str]
 
-#: Digits after the point, by currency; all others have two (ISO 4217).
 #: ISO 4217 for "no currency".
 NO_CURRENCY: Final = 3 * "X"
-_DIGITS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split(), 0),
-    **dict.fromkeys(("BHD IQD JOD KWD LYD OMR TND").split(), 3),
-}
-_VOUCHER: Final = "VOUCHER-"
 _ID_DIGITS: Final = 64
-
-
-def digits_of(currency: str) -> int:
-    """How many digits a currency has after the point; points and goods in points have none."""
-    return _DIGITS.get(currency, 2)
-
-
-def amount_text(amount: int, commodity: str) -> str:
-    """An amount in the unit that people write: 1250 of a currency with cents are 12.50."""
-    if commodity == "POINT":
-        return str(amount)
-    digits = digits_of(commodity.removeprefix(_VOUCHER))
-    if not digits:
-        return str(amount)
-    whole, rest = divmod(abs(amount), 10**digits)
-    return f"{'-' if amount < 0 else ''}{whole}.{rest:0{digits}d}"
 
 
 def date_of(moment_ms: int) -> str:
@@ -110,7 +90,7 @@ def hledger(answers: Answers) -> Files:
 
 def _thousand(commodity: str) -> str:
     text = amount_text(
-        1000 * (1 if commodity == "POINT" else 10 ** digits_of(commodity.removeprefix(_VOUCHER))), commodity
+        1000 * (1 if commodity == "POINT" else 10 ** digits_of(commodity.removeprefix(VOUCHER))), commodity
     )
     return text if "." in text else f"{text}."
 
@@ -121,7 +101,7 @@ def _quoted(commodity: str) -> str:
 
 def _path(names: _Names, commodity: str, account: str) -> str:
     """An account below the thing that it counts: `points:partner:Ana-7f3a21c0`, `money:cash`."""
-    root = "points" if commodity == "POINT" else "vouchers" if commodity.startswith(_VOUCHER) else "money"
+    root = "points" if commodity == "POINT" else "vouchers" if commodity.startswith(VOUCHER) else "money"
     noun, _, owner = account.partition("/")
     return ":".join(filter(None, (root, noun, names.called(owner) if owner else "")))
 

@@ -16,7 +16,9 @@ from tallystick.cli.render_keys import devices, fork, recoveries
 from tallystick.cli.render_money import charter_diff, charter_simulate, market, settlement, statement
 from tallystick.cli.render_peers import peers
 from tallystick.cli.render_status import status
+from tallystick.cli.render_votes import SAID, proposal_lines, proposals
 from tallystick.cli.text import clean, clean_lines, day, due, short, signed, stamp, table, who
+from tallystick.node.currency import amount_text
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -24,8 +26,10 @@ Rows = Sequence[Row]
 _NAMELESS: Final = "(words missing)"
 #: Fields that hold a moment in milliseconds, wherever they turn up.
 _MOMENTS: Final = frozenset(
-    ("time", "when", "deadline", "expires", "since", "until", "due", "end", "notice", "accepted", "delivered_at")
+    ("time when deadline expires since until due end notice accepted delivered_at decided lapses").split()
 )
+#: Fields of a body that hold money; others that are called so do not.
+_MINOR: Final = frozenset(("proceeds", "costs", "amount"))
 
 
 def points(answer: Row, now_ms: int) -> str:
@@ -98,12 +102,21 @@ def offers(answer: Rows, now_ms: int) -> str:
                 "" if row["to"] is None else row["to_name"] or short(row["to"]),
                 due(row["deadline"], now_ms),
                 due(row["expires"], now_ms),
-                "withdrawn" if row["withdrawn"] else "pending" if row["pending"] else "",
+                _about_offer(row),
             )
             for row in answer
         ),
         right="units points left",
     )
+
+
+def _about_offer(row: Row) -> str:
+    """What is to be known of an offer before somebody accepts it."""
+    if row["withdrawn"]:
+        return "withdrawn"
+    said = ["pending"] if row["pending"] else []
+    said += [f"cannot be accepted: {row['refusal']}"] if row.get("refusal") else []
+    return ", ".join(said)
 
 
 def partners(answer: Rows, now_ms: int) -> str:
@@ -137,6 +150,8 @@ def _about_member(row: Row, now_ms: int) -> str:
         said.append(f"{row['vouches']} of {row['vouches_needed']} vouch; its words: {row['fingerprint'] or '?'}")
     if row["probation_until"] and row["probation_until"] > now_ms and row["status"] == "active":
         said.append(f"probation until {due(row['probation_until'], now_ms)}")
+    if row.get("sealing_waits"):
+        said.append(row["sealing_waits"])
     if row.get("awaited"):
         said.append("not back since the ledger was founded anew")
     if row["away_until"]:
@@ -152,7 +167,15 @@ def inbox(answer: Rows, now_ms: int) -> str:
         return "nothing waits for you"
     return table(
         ("do", "id", "about", "by"),
-        ((row["what"], short(row["id"]), row["text"], due(row["deadline"], now_ms)) for row in answer),
+        (
+            (
+                row["what"],
+                short(row["id"]),
+                row["text"] + (f" (not now: {row['refusal']})" if row.get("refusal") else ""),
+                due(row["deadline"], now_ms),
+            )
+            for row in answer
+        ),
     )
 
 
@@ -194,6 +217,7 @@ def show(answer: Row, now_ms: int) -> str:
     lines += [f"next: {clean(each)}{_until(answer, now_ms)}" for each in answer.get("next") or ()]
     if answer["words_missing"]:
         lines.append("its words are missing: they were erased, or have not arrived")
+    lines += proposal_lines(answer)
     rows = answer["postings"]
     if rows:
         lines += ["moved:", *(f"  {line}" for line in explain(rows, now_ms).split("\n"))]
@@ -201,7 +225,7 @@ def show(answer: Row, now_ms: int) -> str:
     hidden |= {"next", "until", "silence"}
     for key, value in answer.items():
         if key not in hidden:
-            lines += _field(key, value, 0)
+            lines += _field(key, _for_people(answer, key, value), 0)
     return "\n".join(lines)
 
 
@@ -212,6 +236,35 @@ def _until(answer: Row, now_ms: int) -> str:
     return f", until {due(answer['until'], now_ms)}" + (
         f", then: {clean(answer['silence'])}" if answer["silence"] else ""
     )
+
+
+def _for_people(answer: Row, key: str, value: Any) -> Any:
+    """A part of an entry without what is said in words already, and with money in the unit that people write."""
+    if key == "proposal" and value is not None:
+        return {name: each for name, each in value.items() if name not in SAID}
+    if key == "money" and value is not None:
+        return _in_units(value, value["currency"])
+    if key == "body":
+        shown = {f"{name} (minor units)" if name in _MINOR else name: each for name, each in value.items()}
+        charter = value.get("charter")
+        # A page of digits, which nobody reads.
+        if answer["kind"] in ("propose", "found") and isinstance(charter, str):
+            of = f" --proposal {short(answer['entry'])}" if answer["kind"] == "propose" else " --version 1"
+            shown["charter"] = f"{len(charter) // 2} bytes: `tally charter show{of}`"
+        return shown
+    return value
+
+
+def _in_units(value: Any, currency: str) -> Any:
+    """A statement about money, every amount in it as people write it."""
+    if isinstance(value, list):
+        return [_in_units(each, currency) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: amount_text(each, currency) if name in ("amount", "spent", "left") else _in_units(each, currency)
+        for name, each in value.items()
+    }
 
 
 def _field(key: str, value: Any, depth: int) -> list[str]:
@@ -228,15 +281,20 @@ def _field(key: str, value: Any, depth: int) -> list[str]:
         return [f"{label} {', '.join(clean(each) for each in value)}"]
     if isinstance(value, bool):
         return [f"{label} {'yes' if value else 'no'}"]
-    if key in _MOMENTS and isinstance(value, int) and value > 10**10:
+    if _is_moment(key, value):
         return [f"{label} {stamp(value)}"]
     first, *more = clean_lines(value)
     return [f"{label} {first}", *(f"{indent}  {line}" for line in more)]
 
 
+def _is_moment(key: str, value: Any) -> bool:
+    return key in _MOMENTS and isinstance(value, int) and value > 10**10
+
+
 def _item(value: Any, depth: int) -> list[str]:
     if isinstance(value, Mapping):
-        text = ", ".join(f"{name} {each}" for name, each in value.items() if each not in (None, "", [], {}))
+        shown = ((name, stamp(each) if _is_moment(name, each) else each) for name, each in value.items())
+        text = ", ".join(f"{name} {each}" for name, each in shown if each not in (None, "", [], {}))
     else:
         text = str(value)
     return [f"{'  ' * depth}{clean(text)}"]
@@ -276,35 +334,12 @@ def charter_show(answer: Row, now_ms: int) -> str:
     """The rules as a charter file, with its version as a remark."""
     from tallystick.cli.toml import to_toml
 
-    since = f", since {stamp(answer['since'])}" if answer["since"] else ""
-    force = "" if answer["in_force"] else ", no longer in force"
-    return f"# version {answer['version']}{since}{force}, hash {short(answer['hash'])}\n{to_toml(answer['document'])}"
-
-
-def proposals(answer: Rows, now_ms: int) -> str:
-    """What is voted on, and how it stands."""
-    if not answer:
-        return "no proposals"
-    return table(
-        ("proposal", "what", "about", "by", "status", "yes", "no", "abstain", "of", "my vote", "ends"),
-        (
-            (
-                short(row["proposal"]),
-                row["type"],
-                row["subject_name"] or row["note"] or "",
-                row["name"] or short(row["partner"]),
-                row["status"] + (" (pending)" if row["pending"] else ""),
-                row["yes"],
-                row["no"],
-                row["abstain"],
-                row["total"],
-                row["my_vote"],
-                due(row["end"], now_ms),
-            )
-            for row in answer
-        ),
-        right="yes no abstain of",
-    )
+    if answer["version"] is None:
+        head = "proposed, and the one in force" if answer["in_force"] else "proposed"
+    else:
+        since = f", since {stamp(answer['since'])}" if answer["since"] else ""
+        head = f"version {answer['version']}{since}{'' if answer['in_force'] else ', no longer in force'}"
+    return f"# {head}, hash {short(answer['hash'])}\n{to_toml(answer['document'])}"
 
 
 RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {

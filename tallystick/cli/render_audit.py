@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.cli.text import clean, day, due, listed, short, table
+from tallystick.node.currency import amount_text
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -124,7 +125,12 @@ def _different(rows: Rows, now_ms: int) -> str:
     return table(
         ("term", "by", "currency", "counted", "book", "difference"),
         (
-            (day(row["from"]), _called(row), row["currency"], row["counted"], row["book"], row["difference"])
+            (
+                day(row["from"]),
+                _called(row),
+                row["currency"],
+                *(amount_text(row[key], row["currency"]) for key in ("counted", "book", "difference")),
+            )
             for row in rows
         ),
         right="counted book difference",
@@ -140,10 +146,11 @@ def _donations(rows: Rows, now_ms: int) -> str:
                 _called(row),
                 clean(row["purpose"] or ""),
                 row["currency"],
-                row["amount"],
-                row["spent"],
-                row["left"],
-                ", ".join(f"{each['category']} {each['amount']} ({short(each['entry'])})" for each in row["bought"]),
+                *(amount_text(row[key], row["currency"]) for key in ("amount", "spent", "left")),
+                ", ".join(
+                    f"{each['category']} {amount_text(each['amount'], row['currency'])} ({short(each['entry'])})"
+                    for each in row["bought"]
+                ),
             )
             for row in rows
         ),
@@ -154,14 +161,14 @@ def _donations(rows: Rows, now_ms: int) -> str:
 #: Part -> its title, and its table.
 _PARTS: Final[Mapping[str, tuple[str, Callable[[Rows, int], str]]]] = {
     "devices": ("devices that were frozen or taken back", _devices),
-    "reports_different": ("tills that did not hold what the book said (minor units)", _different),
+    "reports_different": ("tills that did not hold what the book said", _different),
     "reports_missing": ("terms of duty without a report", _missing),
     "overdue": ("what somebody should have done by now", _overdue),
     "reciprocity": ("who sells to one another", _reciprocity),
     "concentration": ("who has got most of what was paid for deals", _concentration),
     "silence": ("who lets silence decide", _silence),
     "budgets": ("budgets in the present period", _budgets),
-    "donations": ("what donations have bought (minor units)", _donations),
+    "donations": ("what donations have bought", _donations),
     "gaps": ("entries that claim another time than that of their block", _gaps),
     "lint": ("rules that may hurt", _lint),
 }

@@ -7,10 +7,12 @@ Source: docs/spec/charter.md#explain
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tallystick.cli.text import clean, day, short, signed
+from tallystick.cli.text import clean, day, short
+from tallystick.node.currency import amount_text
 
 Row = Mapping[str, Any]
 
@@ -52,18 +54,31 @@ def explain(answer: Sequence[Row], now_ms: int) -> str:
 def _movement(row: Row) -> str:
     amount, commodity = row["amount"], row["commodity"]
     about = row.get("about") or {}
-    formula = shortened(row["formula"], amount)
-    first = (signed(amount), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
+    formula = shortened(row["formula"], amount, commodity)
+    first = (moved(amount, commodity), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
     parts = [
         " ".join(filter(None, first)),
         _between(row, about),
         f"{_happened(str(row['what']))} {day(row['when'])}",
         f"entry {short(row['entry'])}",
     ]
+    parts.append(_set_aside(row, about))
     version = row["charter"]
     parts.append(" ".join(filter(None, ("" if version is None else f"charter v{version}", row["rule"] or ""))))
     parts.append("pending" if row["block"] is None else f"block {row['block']}")
     return clean(" · ".join(filter(None, parts)))
+
+
+#: Why what lies in escrow does not come back yet, by the status of the deal.
+_WAITS: Final = {"rejected": "while {seller} may dispute", "disputed": "while a panel judges"}
+
+
+def _set_aside(row: Row, about: Row) -> str:
+    """Of what was put aside for a deal that has been rejected: that it is not lost, and what it waits for."""
+    waits = _WAITS.get(about.get("status") or "") if about.get("open") else None
+    if waits is None or row["amount"] >= 0 or not str(row["counter_account"]).startswith("escrow/"):
+        return ""
+    return "stays set aside " + waits.format(seller=about["seller_name"] or short(about["seller"]))
 
 
 def _happened(what: str) -> str:
@@ -93,10 +108,27 @@ def account_text(account: str) -> str:
     return f"{noun} {short(owner)}" if is_id else f"{noun}{slash}{owner}"
 
 
-def shortened(formula: str | None, amount: int) -> str:
+def moved(amount: int, commodity: str) -> str:
+    """A movement with its sign, also where it is positive, in the unit that people write."""
+    return f"{'+' if amount > 0 else ''}{amount_text(amount, commodity)}"
+
+
+#: Where the arithmetic of money has an amount: `700 x 3 of 9 points`, and `2 x 300`, `100% sold for 900`.
+_SHARED: Final = re.compile(r"([0-9]+)( x [0-9]+ of [0-9]+ points)")
+_TOLD: Final = re.compile(r"([0-9]+ x |[0-9]+% sold for |costs of the sale: |capital: )([0-9]+)")
+
+
+def shortened(formula: str | None, amount: int, commodity: str = "POINT") -> str:
     """The arithmetic without its result, which stands beside it; nothing where it is the result alone."""
     result = str(abs(amount))
-    return "" if formula in (None, result) else str(formula).removesuffix(f" = {result}")
+    text = "" if formula in (None, result) else str(formula).removesuffix(f" = {result}")
+    if commodity == "POINT":
+        return text
+    if (match := _SHARED.fullmatch(text)) is not None:
+        return amount_text(int(match[1]), commodity) + match[2]
+    if (match := _TOLD.fullmatch(text)) is not None:
+        return match[1] + amount_text(int(match[2]), commodity)
+    return text
 
 
 def _sums(rows: Sequence[Row]) -> list[str]:
@@ -107,4 +139,4 @@ def _sums(rows: Sequence[Row]) -> list[str]:
     sums: dict[str, int] = {}
     for row in rows:
         sums[row["commodity"]] = sums.get(row["commodity"], 0) + row["amount"]
-    return [f"= {total}{'' if name == 'POINT' else f' {name}'}" for name, total in sums.items()]
+    return [f"= {amount_text(total, name)}{'' if name == 'POINT' else f' {name}'}" for name, total in sums.items()]

@@ -7,6 +7,7 @@ from typing import Any
 
 from tallystick.cli.render_explain import account_text, explain
 from tallystick.cli.text import clean, day, due, plural, short, signed, table
+from tallystick.node.currency import amount_text, money_text
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -28,10 +29,7 @@ def statement(answer: Row, now_ms: int) -> str:
         (
             (
                 f"{'' if row['commodity'] == 'POINT' else row['commodity'] + ' '}{account_text(row['account'])}",
-                row["opening"],
-                row["in"],
-                row["out"],
-                row["closing"],
+                *(amount_text(row[key], row["commodity"]) for key in ("opening", "in", "out", "closing")),
             )
             for row in answer["accounts"]
         ),
@@ -51,6 +49,10 @@ def statement(answer: Row, now_ms: int) -> str:
 def settlement(answer: Row, now_ms: int) -> str:
     """Who is owed what; with a price, who would get what of it."""
     sale = answer["sale"]
+
+    def money(amount: int) -> str:
+        return amount_text(amount, answer["currency"])
+
     head: tuple[str, ...] = ("partner", "id", "owed", "paid", "received")
     if sale is not None:
         head += ("capital", "points", "for points", "together")
@@ -58,30 +60,56 @@ def settlement(answer: Row, now_ms: int) -> str:
         (
             row["name"] or "(words missing)",
             short(row["partner"]),
-            row["payable"],
-            row["paid"],
-            row["received"],
-            *(() if sale is None else (row["capital"], row["points"], row["money"], row["total"])),
+            *map(money, (row["payable"], row["paid"], row["received"])),
+            *(() if sale is None else (money(row["capital"]), row["points"], money(row["money"]), money(row["total"]))),
         )
         for row in answer["rows"]
     ]
     # "for points" is two words, and none of them is another column.
     lines = [table(head, rows, right="owed paid received capital points together")]
-    lines.append(f"amounts in {answer['currency']}, minor units; the till holds {answer['cash']}")
+    lines.append(f"amounts in {answer['currency']}; the till holds {money(answer['cash'])}")
+    if answer["pending"]:
+        lines.append(_pending(answer))
     if sale is not None:
         share = "" if sale["percent"] == 100 else f" for {sale['percent']}% of it"
         lines.append(
-            f"a sale at {sale['proceeds']}{share}, costs {sale['costs']}: {sale['distributable']} to share out, "
-            f"{sale['capital']} for capital, {sale['money']} for {plural(sale['points'], 'point')}"
+            f"a sale at {money(sale['proceeds'])}{share}, costs {money(sale['costs'])}{_of_the_till(answer)}: "
+            f"{money(sale['distributable'])} to share out, "
+            f"{money(sale['capital'])} for capital, {money(sale['money'])} for {plural(sale['points'], 'point')}"
         )
         if sale["rest"]:
-            lines.append(f"{sale['rest']} stay in the till: nobody has a point for them")
-        owed = sum(row["amount"] for row in sale["vouchers"])
-        if owed:
-            lines.append(f"goods still owed for vouchers: {owed}")
+            lines.append(f"{money(sale['rest'])} stay in the till: nobody has a point for them")
+        owed: dict[str, int] = {}
+        for row in sale["vouchers"]:
+            owed[row["currency"]] = owed.get(row["currency"], 0) + row["amount"]
+        lines += [
+            f"goods still owed for vouchers: {money_text(amount, currency)}"
+            for currency, amount in owed.items()
+            if amount
+        ]
     elif answer["sold"]:
         lines.append("the whole has been sold")
     return "\n".join(lines)
+
+
+def _pending(answer: Row) -> str:
+    """That what is not sealed counts here as if it were."""
+    points = answer["pending_points"]
+    said = f", {plural(points, 'point')} among it" if points else ""
+    verb = "is" if answer["pending"] == 1 else "are"
+    return f"{plural(answer['pending'], 'pending entry', 'pending entries')} {verb} counted as if sealed{said}"
+
+
+def _of_the_till(answer: Row) -> str:
+    """What a sale of the whole adds to its price: the till, less what was given for a purpose and not spent."""
+    sale, currency = answer["sale"], answer["currency"]
+    if sale["percent"] != 100 or not (answer["cash"] or sale["donations"]):
+        return ""
+    till = amount_text(answer["cash"] - sale["donations"], currency)
+    if not sale["donations"]:
+        return f", with the {till} of the till"
+    less = amount_text(sale["donations"], currency)
+    return f", with {till} of the till (the {amount_text(answer['cash'], currency)} less {less} left of donations)"
 
 
 # -- market ------------------------------------------------------------------------------------------------------------
@@ -124,6 +152,11 @@ def _offer(row: Row, word: str, now_ms: int) -> Iterator[str]:
     more.append(f"open until {day(row['expires'])}")
     yield clean(f"{short(row['offer'])} {who} {word} {what}: {', '.join(more)}")
     yield f"         {past(row['history'])}"
+    if row.get("refusal"):
+        from tallystick.cli.errors import explain as explain_reason
+
+        why = explain_reason(row["refusal"], row["refusal_detail"] or "")
+        yield clean(f"         cannot be accepted: {row['refusal']}: {why}")
 
 
 def past(row: Row) -> str:
@@ -155,20 +188,12 @@ def charter_diff(answer: Row, now_ms: int) -> str:
     """Setting by setting."""
     if not answer["differences"]:
         return "no rule is different" + ("" if answer["same"] else ", only how they are written")
+    from tallystick.protocol.charter_diff import value_text
+
     return table(
         ("rule", "in force", "proposed"),
-        ((row["path"], _value(row["before"]), _value(row["after"])) for row in answer["differences"]),
+        ((row["path"], value_text(row["before"]), value_text(row["after"])) for row in answer["differences"]),
     )
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(value)}]"
-    return str(value)
 
 
 def charter_simulate(answer: Row, now_ms: int) -> str:

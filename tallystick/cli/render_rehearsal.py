@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli.errors import explain
 from tallystick.cli.text import clean, plural, table
+from tallystick.node.currency import amount_text
 
 if TYPE_CHECKING:
     from tallystick.protocol.rehearsal import Rehearsal
@@ -95,7 +96,8 @@ def _points(answer: Mapping[str, Any], *, everything: bool) -> str:
 def _money(answer: Mapping[str, Any], *, everything: bool) -> Iterator[str]:
     for commodity, accounts in answer["accounts"].items():
         if commodity != "POINT" and accounts:
-            rows = [(name, accounts[name]) for name in _shown(accounts, everything=everything)]
+            shown = _shown(accounts, everything=everything)
+            rows = [(name, amount_text(accounts[name], commodity)) for name in shown]
             yield table((commodity, "amount"), rows, right="amount") + _rest(accounts, len(rows))
 
 

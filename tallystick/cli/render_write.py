@@ -7,7 +7,8 @@ from typing import Any
 
 from tallystick.cli.errors import explain
 from tallystick.cli.render_explain import account_text, shortened
-from tallystick.cli.text import clean, due, listed, plural, short
+from tallystick.cli.text import clean, due, listed, short
+from tallystick.node.currency import money_text
 
 #: What has been done, by kind of entry. Kinds without a line are shown by their name.
 DONE: dict[str, str] = {
@@ -28,7 +29,7 @@ DONE: dict[str, str] = {
     "deliver": "your delivery is written",
     "return": "the delivery goes back for rework",
     "approve": "you approve the delivery",
-    "reject": "you reject the delivery",
+    "reject": "you reject the delivery: its price stays set aside while the seller may dispute",
     "cancel": "your wish to cancel is written",
     "cosign": "you cosign the approval",
     "dispute": "you dispute the decision: a panel will judge",
@@ -125,8 +126,8 @@ def _called(row: Any) -> str:
 def _posting(row: Mapping[str, Any]) -> str:
     """`36 points, 3 x 12: pool -> escrow 7f3a21c0, by step.roast.price`."""
     commodity, amount = row["commodity"], row["amount"]
-    count = plural(amount, "point") if commodity == "POINT" else f"{amount} {commodity}"
-    formula = shortened(row["formula"], amount)
+    count = money_text(amount, commodity)
+    formula = shortened(row["formula"], amount, commodity)
     why = f", {formula}" if formula else ""
     way = f"{account_text(row['from'])} -> {account_text(row['to'])}"
     return clean(f"{count}{why}: {way}, by {row['rule']}")

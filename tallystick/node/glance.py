@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _read: Final = msgpack.unpackb
 _POINT: Final = "acct/POINT/"
+#: Place of `sold` in a course.
+_SOLD: Final = 3
 
 
 def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: bytes) -> dict[str, Any] | None:
@@ -40,6 +42,9 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
         return None
     special = (layout.SEALING + b"fork", layout.SEALING + b"refounded", layout.STATE + b"refounded")
     if op == "status" and (store.is_restored or any(store.get(key) is not None for key in special)):
+        return None
+    # Who has to agree still that somebody seals, and what is left to do after a sale, the rules say.
+    if op == "status" and (any(row[3] == "requested" for _, row in _rows(store, "sealer/")) or _is_sold(store)):
         return None
     is_more = next(iter(store.iterate(prefix=layout.PENDING)), None) is not None or any(
         int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")
@@ -162,7 +167,14 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
         "sealing": None,
         "addresses": [],
         "waits": [each for each in (away_words(len(sealing)), fork_words(len(sealing)), standing) if each],
+        "sold": False,
+        "asking": [],
     }
+
+
+def _is_sold(store: Store) -> bool:
+    course = _row(store, "course")
+    return course is not None and bool(course[_SOLD])
 
 
 def _me(store: Store, device: bytes) -> bytes | None:

@@ -112,10 +112,16 @@ class LocalLedger:
         core = self.core()
         if op == "bundle_out":
             return write_bundle_file(contents_of(core), args, now, key)
+        before = core.ledger.head.height
         with open_bundle(args) as file, two_core_judge() as judge:
             taken = read_bundle(core, file, now=now, judge=judge)
         self.settle(now, met=True)
-        return taken.to_json() | {"height": core.ledger.head.height}
+        from tallystick.node.carrying import next_words
+        from tallystick.node.desk import Desk
+
+        height = core.ledger.head.height
+        said = next_words(core, Desk(core).view(now), height - before - taken.blocks)
+        return taken.to_json() | {"height": height, "next": said}
 
     @staticmethod
     def _evidence_add(view: View, deal: str, path: str) -> dict[str, Any]:

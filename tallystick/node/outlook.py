@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node.parting import erasing, leaving, retiring
+from tallystick.node.proposal_words import proposed, text_of
 from tallystick.node.whose_turn import say, whose_turn
 from tallystick.protocol import disputes
 from tallystick.protocol.corrections import is_of_deal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tallystick.node.view import View
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.records_deal import Deal, Offer
+    from tallystick.protocol.records_governance import Proposal
     from tallystick.protocol.state import State
 
 
@@ -75,6 +77,8 @@ class Looker:
             self.outlook.remarks += retiring(self._view, state)
         elif entry.kind == "erase":
             self.outlook.remarks += erasing(self._view, entry.body["entry"])
+        elif entry.kind == "vote":
+            self._vote(state)
         else:
             self._confirmation(state)
 
@@ -110,6 +114,7 @@ class Looker:
         row = state.proposals.get(self._entry.id)
         if row is None:
             return
+        self._say_what(self._entry.id, row)
         rules = self._view.ledger.charter.governance
         electors = [key for key, member in state.members.items() if is_elector(row, key, member, self._now)]
         self._say(electors, "vote")
@@ -117,6 +122,27 @@ class Looker:
         self.outlook.silence = "the vote ends"
         if row.what in NOTICED:
             self.outlook.remarks.append("before its notice is over it is decided only if all others say yes")
+
+    def _vote(self, state: State) -> None:
+        proposal_id = self._entry.body["proposal"]
+        row = state.proposals.get(proposal_id)
+        if row is None:
+            return
+        self.outlook.remarks.append(
+            f"you vote {self._entry.body['choice']} on the proposal of {self._view.called(row.author)}"
+        )
+        self._say_what(proposal_id, row)
+        if row.what == "amend":
+            self.outlook.remarks.append(f"every change: `tally charter diff {proposal_id.hex()[:8]}`")
+        if row.ballot is not None:
+            self.outlook.deadline, self.outlook.silence = row.ballot.end, "the vote ends"
+
+    def _say_what(self, proposal_id: bytes, row: Proposal) -> None:
+        """What would be so if it passes, and why."""
+        self.outlook.remarks.append(f"proposed: {proposed(self._view, proposal_id, row)}")
+        why = None if row.what == "text" else text_of(self._view, proposal_id)
+        if why:
+            self.outlook.remarks.append(f"because: {' '.join(why.split())}")
 
     def _confirmation(self, state: State) -> None:
         """A small deed, money, or a correction, which waits for somebody's word."""

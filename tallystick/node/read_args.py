@@ -16,6 +16,7 @@ from tallystick.node.errors import ExitCode, NodeError
 A = TypeVar("A", bound="ReadArgs")
 
 Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+CharterText = Annotated[str, msgspec.Meta(max_length=256 * 1024)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
 
@@ -73,14 +74,20 @@ class ShowArgs(ReadArgs, frozen=True, kw_only=True):
 class CharterArgs(ReadArgs, frozen=True, kw_only=True):
     version: Limit | None = None
     """Absent: the one in force."""
+    proposal: Ref | None = None
+    """The charter that this proposal is about."""
 
 
 class CharterTextArgs(ReadArgs, frozen=True, kw_only=True):
-    charter: Annotated[str, msgspec.Meta(max_length=256 * 1024)]
+    charter: CharterText | None = None
     """A whole charter, as TOML."""
+    proposal: Ref | None = None
+    """Or the charter that this proposal is about."""
 
 
-class CharterCheckArgs(CharterTextArgs, frozen=True, kw_only=True):
+class CharterCheckArgs(ReadArgs, frozen=True, kw_only=True):
+    charter: CharterText
+    """A whole charter, as TOML."""
     partners: Annotated[int, msgspec.Meta(ge=1, le=10**6)] | None = None
     """Also say which rules so many partners can never meet."""
 

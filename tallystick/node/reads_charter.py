@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.node.errors import HomeReason, StoreError
 from tallystick.node.founding import CharterInvalidError
+from tallystick.node.proposal_words import resolve_charter
+from tallystick.node.read_args import ReadArgumentError
 from tallystick.node.resolve import UnresolvedError
 from tallystick.protocol.act import POINT
 from tallystick.protocol.charter import Charter, CharterError, read_charter, read_toml
@@ -51,8 +53,8 @@ def checked(charter: Charter, partners: int | None) -> dict[str, Any]:
 
 
 def charter_diff(view: View, args: CharterTextArgs) -> dict[str, Any]:
-    """`charter_diff{charter}`: every setting that would change, defaults filled in."""
-    charter = _read(view, args.charter)
+    """`charter_diff{charter | proposal}`: every setting that would change, defaults filled in."""
+    charter = _read(view, args)
     now = view.ledger.charter
     return {
         "in_force": now.hash.hex(),
@@ -63,11 +65,11 @@ def charter_diff(view: View, args: CharterTextArgs) -> dict[str, Any]:
 
 
 def charter_simulate(view: View, args: CharterTextArgs) -> dict[str, Any]:
-    """`charter_simulate{charter}`: everything sealed so far, as if this charter had been in force from the beginning.
+    """`charter_simulate{charter | proposal}`: all that is sealed, as if this charter had always been in force.
 
     What is pending is left out. An offer is taken with the terms of the proposed charter.
     """
-    charter = _read(view, args.charter)
+    charter = _read(view, args)
     ledger = view.ledger
     head = ledger.head
     played = Simulation(charter, ledger.id, view.archive).play(_blocks(view))
@@ -87,9 +89,14 @@ def charter_simulate(view: View, args: CharterTextArgs) -> dict[str, Any]:
     }
 
 
-def _read(view: View, text: str) -> Charter:
+def _read(view: View, args: CharterTextArgs) -> Charter:
     if view.is_empty:
         raise UnresolvedError("the ledger is not here yet", reason=HomeReason.NOT_FOUND)
+    if (args.charter is None) is (args.proposal is None):
+        raise ReadArgumentError("a charter, or a proposal that is about one")
+    if args.proposal is not None:
+        return resolve_charter(view, args.proposal)
+    text = args.charter or ""
     try:
         return read_charter(read_toml(text))
     except CharterError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tallystick.node.refusals import offer_refusal
 from tallystick.node.resolve import resolve_member
 from tallystick.protocol.deal_rules import award_shown, can_be_accepted
 
@@ -118,6 +119,7 @@ def offers(view: View, args: OffersArgs) -> list[dict[str, Any]]:
     """`offers{partner?, all?}`: what can be accepted now, by expiry; with `all` whatever the state still knows."""
     only = None if args.partner is None else resolve_member(view, args.partner)
     sealed = view.sealed
+    # A list: whether each can be accepted is tried out in the same state.
     rows = sorted(view.preview.offers.items(), key=lambda item: (item[1].expires, item[0]))
     return [
         offer_row(view, offer_id, offer, pending=sealed.offers.get(offer_id) != offer)
@@ -127,7 +129,9 @@ def offers(view: View, args: OffersArgs) -> list[dict[str, Any]]:
 
 
 def offer_row(view: View, offer_id: bytes, offer: Offer, *, pending: bool) -> dict[str, Any]:
-    """One offer."""
+    """One offer; `refusal` says why it cannot be accepted, where nothing else in the row does."""
+    stands = can_be_accepted(offer, view.moment)
+    refusal = offer_refusal(view, offer_id, offer) if stands else None
     return {
         "offer": offer_id.hex(),
         "partner": offer.author.hex(),
@@ -149,4 +153,7 @@ def offer_row(view: View, offer_id: bytes, offer: Offer, *, pending: bool) -> di
         "withdrawn": offer.withdrawn,
         "note": view.word(offer_id, "note"),
         "pending": pending,
+        # Beyond what programs were promised.
+        "refusal": None if refusal is None else str(refusal.reason),
+        "refusal_detail": None if refusal is None else refusal.detail or None,
     }

@@ -208,6 +208,9 @@ def _about(view: View, cause: bytes) -> dict[str, Any] | None:
         "seller_name": view.name(deal.seller),
         "buyer": deal.buyer.hex(),
         "buyer_name": view.name(deal.buyer),
+        # What was set aside stays so while somebody may object to the decision, or a panel judges it.
+        "status": deal.status,
+        "open": deal_id in view.preview.deals,
     }
 
 

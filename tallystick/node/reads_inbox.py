@@ -5,11 +5,12 @@ Source: docs/spec/cli.md#inbox
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.words import fingerprint
 from tallystick.node.inbox_item import Item, item
+from tallystick.node.proposal_words import proposed
 from tallystick.node.reads_deals import silence, title
 from tallystick.node.reads_inbox_money import (
     claims_to_attest,
@@ -19,14 +20,31 @@ from tallystick.node.reads_inbox_money import (
     payments_to_acknowledge,
     reports_due,
 )
+from tallystick.node.refusals import PASSING, acceptance, may_sign
+from tallystick.node.sealer_requests import sealer_requests
 from tallystick.protocol.deal_rules import UNDECIDED, can_be_accepted
 from tallystick.protocol.governance import is_elector
+from tallystick.protocol.kinds.accept import Accept
+from tallystick.protocol.kinds.admit import Admit
+from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.attest import Attest
+from tallystick.protocol.kinds.cancel import Cancel
+from tallystick.protocol.kinds.confirm import Confirm
+from tallystick.protocol.kinds.cosign import Cosign
+from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.dispute import Dispute
+from tallystick.protocol.kinds.paid import Paid, Received
+from tallystick.protocol.kinds.receipt import Receipt
+from tallystick.protocol.kinds.recover import RecoverApprove
+from tallystick.protocol.kinds.report import Report
+from tallystick.protocol.kinds.verdict import Verdict
+from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.membership import is_full_partner, sponsors_needed
-from tallystick.protocol.sealers import active_sealers
 
 if TYPE_CHECKING:
     from tallystick.node.read_args import ReadArgs
     from tallystick.node.view import View
+    from tallystick.protocol.kinds.base import Body
     from tallystick.protocol.records import Member
     from tallystick.protocol.records_deal import Deal
     from tallystick.protocol.records_governance import Ballot
@@ -42,7 +60,12 @@ def inbox(view: View, args: ReadArgs) -> list[Item]:
     member = None if me is None else view.preview.members.get(me)
     if me is None or member is None:
         return []
-    items = [each for source in SOURCES for each in source(view, me, member)]
+    items = [
+        each
+        for source in SOURCES
+        for each in source(view, me, member)
+        if each["what"] not in KINDS or may_sign(view, me, KINDS[each["what"]])
+    ]
     items.sort(key=lambda each: (each["deadline"] is None, each["deadline"] or 0, each["what"], each["id"]))
     return items
 
@@ -60,12 +83,16 @@ def offers_to_me(view: View, me: bytes, member: Member) -> Iterator[Item]:
     for offer_id, offer in rows:
         if not can_be_accepted(offer, view.moment):
             continue
+        refusal = acceptance(view, me, offer_id)
+        if refusal is not None and refusal.reason not in PASSING:
+            continue
         verb = "sell" if offer.side == "sell" else "buy"
         what = title(view, offer.step, offer_id) or "an open offer"
         points = offer.units * offer.terms.price
         text = f"{view.called(offer.author)} offers to {verb}: {offer.units} x {what}, {points} points"
         deadline = min(offer.expires, offer.deadline) if offer.deadline else offer.expires
-        yield item(view, "accept", offer_id, text, deadline=deadline, partner=offer.author, offer=offer_id.hex())
+        more = {"offer": offer_id.hex(), "refusal": None if refusal is None else str(refusal.reason)}
+        yield item(view, "accept", offer_id, text, deadline=deadline, partner=offer.author, **more)
 
 
 # -- deals -------------------------------------------------------------------------------------------------------------
@@ -136,16 +163,11 @@ def applicants(view: View, me: bytes, member: Member) -> Iterator[Item]:
 
 def sealers_to_agree(view: View, me: bytes, member: Member) -> Iterator[Item]:
     """Those who ask to seal, where sealers decide and I am one."""
-    if view.ledger.charter.finality.sealers != "all":
-        return
-    state = view.preview
-    if all(row.member != me for row in active_sealers(state)):
-        return
-    asking = [row.member for _, row in sorted(state.sealers.items()) if row.status == "requested"]
-    for other in asking:
-        if me not in view.preview.members[other].agreed:
-            text = f"{view.called(other)} asks to seal: agree with `tally admit {view.called(other)} --sealer`"
-            yield item(view, "agree", other, text, deadline=None, partner=other)
+    for each in sealer_requests(view):
+        if me in each.missing and not each.role:
+            called = view.called(each.member)
+            text = f"{called} asks to seal: agree with `tally admit {called} --sealer`"
+            yield item(view, "agree", each.member, text, deadline=None, partner=each.member)
 
 
 def recoveries(view: View, me: bytes, member: Member) -> Iterator[Item]:
@@ -174,7 +196,7 @@ def votes(view: View, me: bytes, member: Member) -> Iterator[Item]:
         # The list of electors is fixed when the proposal is sealed; until then whoever would be on it may vote.
         may = is_elector(row, me, member, view.moment) if ballot is None else _is_on(ballot, me)
         if may:
-            text = f"vote on the proposal of {view.called(row.author)}: {row.what}"
+            text = f"vote on the proposal of {view.called(row.author)}: {proposed(view, proposal_id, row, brief=True)}"
             deadline = None if ballot is None else ballot.end
             yield item(view, "vote", proposal_id, text, deadline=deadline, partner=row.author)
 
@@ -183,6 +205,26 @@ def _is_on(ballot: Ballot, me: bytes) -> bool:
     return any(elector.member == me for elector in ballot.electors)
 
 
+#: What is asked -> the kind that answers it. What is not here is said, and no entry of its own answers it.
+KINDS: Final[Mapping[str, type[Body]]] = {
+    "accept": Accept,
+    "admit": Admit,
+    "agree": Admit,
+    "approve": Approve,
+    "attest": Attest,
+    "cancel": Cancel,
+    "confirm": Confirm,
+    "cosign": Cosign,
+    "deliver": Deliver,
+    "dispute": Dispute,
+    "paid": Paid,
+    "receipt": Receipt,
+    "received": Received,
+    "recover": RecoverApprove,
+    "report": Report,
+    "verdict": Verdict,
+    "vote": Vote,
+}
 Source = Callable[["View", bytes, "Member"], Iterator[Item]]
 SOURCES: Final[tuple[Source, ...]] = (
     offers_to_me,

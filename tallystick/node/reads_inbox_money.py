@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tallystick.node.currency import money_text
 from tallystick.node.inbox_item import Item, item
-from tallystick.protocol.act import POINT
 from tallystick.protocol.duty import confirmers, term_at, term_before
 from tallystick.protocol.membership import is_active, is_full_partner
 from tallystick.protocol.totals import received_name, total
@@ -17,7 +17,6 @@ from tallystick.protocol.totals import received_name, total
 if TYPE_CHECKING:
     from tallystick.node.view import View
     from tallystick.protocol.records import Member
-    from tallystick.protocol.records_money import Money
 
 _WORDS = {
     "subscribe": "says it has paid for shares",
@@ -46,7 +45,9 @@ def money_to_confirm(view: View, me: bytes, member: Member) -> Iterator[Item]:
         return
     for entry_id, row in list(view.preview.money.items()):
         if row.due is not None and me in confirmers(view.preview, view.moment, row.author):
-            text = f"{view.called(row.author)} {_WORDS.get(row.kind, row.kind)} {_amount(row)}: confirm it if it is so"
+            said = f"{_WORDS.get(row.kind, row.kind)} {money_text(row.amount, row.currency)}"
+            what = row.word or view.word(entry_id, "purpose") or ""
+            text = f"{view.called(row.author)} {said}{what and f' for {what}'}: confirm it if it is so"
             yield item(view, "receipt", entry_id, text, deadline=row.due[0], partner=row.author)
 
 
@@ -66,7 +67,10 @@ def corrections_to_confirm(view: View, me: bytes, member: Member) -> Iterator[It
             text = f"{view.called(row.author)} corrects deal {row.target.hex()[:8]}: {row.units} units, {row.grade}%"
         else:
             is_mine = _may_confirm(view, member) and me in confirmers(view.preview, view.moment, row.author)
-            text = f"{view.called(row.author)} corrects entry {row.target.hex()[:8]}: the amount is {row.amount}"
+            stated = view.preview.money.get(row.target)
+            # In minor units where what is corrected is gone: its currency went with it.
+            amount = str(row.amount) if stated is None else money_text(row.amount, stated.currency)
+            text = f"{view.called(row.author)} corrects entry {row.target.hex()[:8]}: the amount is {amount}"
         if is_mine:
             deadline = None if row.due is None else row.due[0]
             yield item(view, what, entry_id, text, deadline=deadline, partner=row.author)
@@ -80,7 +84,7 @@ def payments_to_acknowledge(view: View, me: bytes, member: Member) -> Iterator[I
     for currency, amount in paid:
         rest = amount - total(state, received_name(currency, me))
         if rest > 0:
-            text = f"the book says you were paid {rest} {currency} (minor units): say so with `tally received`"
+            text = f"the book says you were paid {money_text(rest, currency)}: say so with `tally received {rest}`"
             yield item(view, "received", me, text, deadline=None, partner=None)
 
 
@@ -97,7 +101,8 @@ def payments_due(view: View, me: bytes, member: Member) -> Iterator[Item]:
             owed.setdefault(currency, []).append(amount)
     for currency, amounts in sorted(owed.items()):
         who = "1 partner is" if len(amounts) == 1 else f"{len(amounts)} partners are"
-        text = f"{who} owed {sum(amounts)} {currency} (minor units): `tally settlement` lists it, then `tally paid`"
+        owed_text = money_text(sum(amounts), currency)
+        text = f"{who} owed {owed_text}: `tally settlement` lists it, then `tally paid`"
         yield item(view, "paid", me, text, deadline=None, partner=None)
 
 
@@ -114,8 +119,3 @@ def reports_due(view: View, me: bytes, member: Member) -> Iterator[Item]:
 
 def _may_confirm(view: View, member: Member) -> bool:
     return member.standing == "partner" and is_active(member, view.moment)
-
-
-def _amount(row: Money) -> str:
-    unit = row.currency if row.currency != POINT else "points"
-    return f"{row.amount} {unit} (minor units)"

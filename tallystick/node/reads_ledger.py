@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.node.errors import HomeReason, StoreError
 from tallystick.node.names import shown_all
+from tallystick.node.proposal_words import changes_json, resolve_charter
+from tallystick.node.read_args import ReadArgumentError
 from tallystick.node.reads_deals import deal_row
 from tallystick.node.reads_explain import postings_of
 from tallystick.node.reads_money import money_json
@@ -130,6 +132,7 @@ def show(view: View, args: ShowArgs) -> dict[str, Any]:
         ),
         "deal": _deal(view, entry),
         "money": money_json(view, entry_id),
+        "proposal": _proposal(view, entry),
     }
     return answer | {"state": state_words(view, entry, answer)} | _turn(view, entry).to_json()
 
@@ -149,6 +152,18 @@ def _deal(view: View, entry: Entry) -> dict[str, Any] | None:
         return None
     sealed = view.sealed.deals.get(ref) or view.archive.closed_deal(ref)
     return deal_row(view, ref, deal, pending=sealed != deal, is_open=ref in view.preview.deals)
+
+
+def _proposal(view: View, entry: Entry) -> dict[str, Any] | None:
+    """The proposal that an entry made, or votes on, with every change of the charter that it brings."""
+    ref = entry.id if entry.kind == "propose" else entry.body.get("proposal")
+    row = view.preview.proposals.get(ref) if isinstance(ref, bytes) else None
+    if row is None or not isinstance(ref, bytes):
+        return None
+    from tallystick.node.reads_votes import proposal_row
+
+    pending = view.sealed.proposals.get(ref) != row
+    return proposal_row(view, ref, row, pending=pending) | {"changes": changes_json(view, ref)}
 
 
 def state_words(view: View, entry: Entry, standing: dict[str, Any]) -> str:
@@ -172,9 +187,21 @@ def state_words(view: View, entry: Entry, standing: dict[str, Any]) -> str:
 
 
 def charter_show(view: View, args: CharterArgs) -> dict[str, Any]:
-    """`charter_show{version?}`: the rules as a document, the one in force or an earlier one."""
+    """`charter_show{version?, proposal?}`: the rules as a document: in force, an earlier version, or a proposed one."""
     if view.is_empty:
         raise UnresolvedError("the charter is not here yet", reason=HomeReason.NOT_FOUND)
+    if args.proposal is not None:
+        if args.version is not None:
+            raise ReadArgumentError("a version and a proposal are two different charters")
+        charter = resolve_charter(view, args.proposal)
+        return {
+            "version": None,
+            "hash": charter.hash.hex(),
+            "since": None,
+            "in_force": charter.hash == view.ledger.charter.hash,
+            "name": shown_all(charter.name),
+            "document": codec.decode(charter.bytes),
+        }
     head = view.ledger.head
     charter, version = view.ledger.charter, view.sealed.charter_row.version if head.height else 1
     wanted = version if args.version is None else args.version
@@ -218,6 +245,14 @@ def _height_row(view: View, height: int) -> HeightRow:
     if row is None:
         raise StoreError(f"block {height} is missing")
     return row
+
+
+def charter_at(view: View, height: int) -> Charter:
+    """The charter by which a block is judged; above the newest one the one in force."""
+    row = view.archive.height_row(height)
+    if row is None or row.charter_version == view.sealed.charter_row.version:
+        return view.ledger.charter
+    return _earlier_charter(view, row.charter_version)
 
 
 def _earlier_charter(view: View, version: int) -> Charter:

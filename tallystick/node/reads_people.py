@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.crypto.words import fingerprint
 from tallystick.node.names import skeleton
+from tallystick.node.sealer_requests import request_words, sealer_requests
 from tallystick.protocol.membership import is_away, is_suspended, sponsors_needed
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def partners(view: View, args: ReadArgs) -> list[dict[str, Any]]:
         devices.setdefault(device.member, []).append((key, device))
     sealing = {row.member: row.status for _, row in sorted(state.sealers.items())}
     needed = sponsors_needed(view.ledger.charter, state, view.moment)
+    asking = {each.member: each for each in sealer_requests(view)}
     alike = _alike(view)
     rows = sorted(view.preview.members.items(), key=lambda item: (item[1].since, item[0]))
     return [
@@ -38,6 +40,7 @@ def partners(view: View, args: ReadArgs) -> list[dict[str, Any]]:
             "sealer": sealing.get(member_id) in ("active", "leaving"),
             "sealing": sealing.get(member_id),
             "agreed": [other.hex() for other in member.agreed],
+            "sealing_waits": request_words(view, asking[member_id]) if member_id in asking else None,
             "vouches": len(member.vouches),
             "vouches_needed": needed if member.status == "applicant" else None,
             "vouched_by": [other.hex() for other in member.vouches],

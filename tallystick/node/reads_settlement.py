@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tallystick.node.errors import ExitCode, HomeReason, NodeError
 from tallystick.node.read_args import ReadArgumentError
 from tallystick.node.resolve import UnresolvedError
+from tallystick.protocol.act import POINT
 from tallystick.protocol.errors import EntryError
-from tallystick.protocol.settlement import Settlement, settlement_at
+from tallystick.protocol.pay import account_of
+from tallystick.protocol.settlement import Settlement, settlement_at, unspent_donations
 from tallystick.protocol.totals import received_name, total
 
 if TYPE_CHECKING:
@@ -58,9 +60,17 @@ def settlement(view: View, args: SettlementArgs) -> dict[str, Any]:
         "currency": currency,
         "sold": state.course.sold,
         "cash": state.balance(currency, "cash"),
+        "pending": len(view.ledger.pool),
+        "pending_points": _pending_points(view),
         "sale": None if plan is None else _sale(view, args, plan),
         "rows": rows,
     }
+
+
+def _pending_points(view: View) -> int:
+    """Points that partners have only by what is not sealed yet."""
+    held = {member: view.preview.balance(POINT, account_of(member)) for member in view.preview.members}
+    return sum(max(0, points - view.sealed.balance(POINT, account_of(member))) for member, points in held.items())
 
 
 def _plan(view: View, args: SettlementArgs) -> Settlement | None:
@@ -98,6 +108,8 @@ def _sale(view: View, args: SettlementArgs, plan: Settlement) -> dict[str, Any]:
         "costs": args.costs,
         "percent": args.percent,
         "distributable": plan.distributable,
+        # What the till holds for a purpose, which no sale shares out.
+        "donations": unspent_donations(view.preview, plan.currency),
         "capital": sum(share.capital for share in plan.shares),
         "money": plan.money,
         "points": plan.points,

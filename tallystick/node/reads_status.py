@@ -6,12 +6,13 @@ Source: docs/spec/cli.md#status, docs/spec/finality.md#words
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.node import layout, status_words
 from tallystick.node.forking import read_fork
 from tallystick.node.lineage import left_for
 from tallystick.node.names import shown
+from tallystick.node.sealer_requests import Request, request_words, sealer_requests
 from tallystick.node.status_words import Missing
 from tallystick.protocol.quorum import quorum
 from tallystick.protocol.refounding import is_waiting
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from tallystick.node.read_args import ReadArgs
     from tallystick.node.view import View
     from tallystick.protocol.records import Sealer
+
+
+#: Sentences about those who ask to seal.
+_ASKING_MAX: Final = 5
 
 
 def status(view: View, args: ReadArgs) -> dict[str, Any]:
@@ -69,6 +74,8 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
         "sealing": None if node is None else _sealing_row(view),
         "addresses": [] if node is None else list(node.addresses),
         "waits": waits,
+        "sold": False if view.is_empty else view.preview.course.sold,
+        "asking": [] if view.is_empty else [_asking_row(view, each) for each in sealer_requests(view)],
         "catching_up": None if node is None or node.catching_up is None else asdict(node.catching_up),
     }
 
@@ -100,6 +107,18 @@ def sealer_row(row: Sealer, name: str | None) -> dict[str, Any]:
         "node_key": row.node_key.hex(),
         "status": row.status,
         "seen": row.seen,
+    }
+
+
+def _asking_row(view: View, each: Request) -> dict[str, Any]:
+    """Somebody who asks to seal, and who has to agree still."""
+    return {
+        "partner": each.member.hex(),
+        "name": view.name(each.member),
+        "role": each.role or None,
+        "agreed": [other.hex() for other in each.agreed],
+        "missing": [other.hex() for other in each.missing],
+        "needed": each.needed,
     }
 
 
@@ -144,6 +163,8 @@ def waits_of(
         status_words.away_words(count),
         status_words.fork_words(count),
         _standing_words(view),
+        *(request_words(view, each) for each in sealer_requests(view)[:_ASKING_MAX]),
+        status_words.SOLD if view.preview.course.sold else None,
     ]
     return [each for each in said if each is not None]
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tallystick.node.proposal_fate import why_failed
+from tallystick.node.proposal_words import proposed, text_of
+
 if TYPE_CHECKING:
     from tallystick.node.read_args import ReadArgs
     from tallystick.node.view import View
@@ -58,8 +61,13 @@ def proposal_row(view: View, proposal_id: bytes, row: Proposal, *, pending: bool
         "when": row.at,
         "decided": row.decided or None,
         "my_vote": mine,
-        "note": view.word(proposal_id, "note"),
+        "note": view.word(proposal_id, "note") or view.word(proposal_id, "text"),
         "pending": pending,
+        # Beyond what programs were promised.
+        "about": proposed(view, proposal_id, row),
+        "text": text_of(view, proposal_id),
+        "currency": view.ledger.charter.sale.currency if row.what in ("sale", "dividend") else None,
+        "why_failed": why_failed(view, proposal_id, row),
     }
 
 

@@ -34,6 +34,7 @@ _NOUNS: Final = {
     "found": "founding",
     "invite": "invitation",
     "join": "applicant",
+    "offer": "offer",
     "propose": "proposal",
     "subscribe": "subscription",
     "correct": "correction",

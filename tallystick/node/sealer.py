@@ -20,7 +20,7 @@ from tallystick.node.intake import BlameError
 from tallystick.node.view import SealingFact
 from tallystick.protocol import codec
 from tallystick.protocol.assembly import Assembled, EmptyBlockError, Missing, assemble, judge, node_keys
-from tallystick.protocol.ballot import STEP_PRECOMMIT, STEP_PREVOTE, STEP_PROPOSE
+from tallystick.protocol.ballot import STEP_PRECOMMIT
 from tallystick.protocol.block import Block
 from tallystick.protocol.consensus import Height
 from tallystick.protocol.errors import BlockError, DecodeError
@@ -34,6 +34,7 @@ from tallystick.protocol.sealing_effects import (
     Decide,
     Disagree,
     Effect,
+    Facts,
     Forked,
     Judge,
     Keep,
@@ -65,7 +66,6 @@ MEET_MS: Final = 10_000
 RESTORED: Final = "the database is older than what this node has signed: a backup was put back"
 _RECORD: Final = b"record"
 _STEPS_ALONE_MAX: Final = 1000
-_STEPS: Final = {STEP_PROPOSE: "propose", STEP_PREVOTE: "prevote", STEP_PRECOMMIT: "precommit"}
 
 
 class Sealer:
@@ -571,17 +571,12 @@ class Sealer:
 
     def fact(self) -> SealingFact | None:
         """Where the vote stands."""
-        height = self._height
-        if height is None:
-            return None
-        facts = height.facts()
-        return SealingFact(
-            height=facts.height,
-            round=facts.round,
-            step=_STEPS[facts.step] if facts.round >= 0 else "ready",
-            ready=tuple(row.key for row in facts.sealers if row.ready is not None),
-            voted=tuple(row.key for row in facts.sealers if row.prevoted or row.precommitted),
-        )
+        facts = self.facts()
+        return None if facts is None else SealingFact.of(facts)
+
+    def facts(self) -> Facts | None:
+        """The same with all that is known of each sealer."""
+        return None if self._height is None else self._height.facts()
 
     def report(self, now: int) -> dict[str, Any]:
         """The same for `tally seal`."""

@@ -12,7 +12,9 @@ import trio
 
 from tallystick.node.bundle import Contents, Taken, taking
 from tallystick.node.bundle_file import open_bundle, write_bundle_file
+from tallystick.node.carrying import next_words
 from tallystick.node.clock import now_ms
+from tallystick.node.desk import Desk
 from tallystick.node.effects import Wake
 from tallystick.node.errors import StoreError
 from tallystick.node.verifier import verdicts_of
@@ -40,7 +42,7 @@ async def take(node: Node, args: BundleInArgs, key: SecretKey | None) -> Any:
     """`bundle in`: frame by frame, and peers are served meanwhile. Raises BundleError, StoreError."""
     if node.read_only is not None:
         raise node.read_only
-    taken = Taken()
+    taken, before = Taken(), node.core.ledger.head.height
     try:
         with open_bundle(msgspec.structs.asdict(args)) as file:
             for _ in taking(node.core, file, taken, now=now_ms(), judge=verdicts_of):
@@ -50,4 +52,6 @@ async def take(node: Node, args: BundleInArgs, key: SecretKey | None) -> Any:
         node.disk_failed(error)
         raise
     node.feed(Wake())
-    return taken.to_json() | {"height": node.core.ledger.head.height}
+    height = node.core.ledger.head.height
+    said = next_words(node.core, Desk(node.core).view(now_ms()), height - before - taken.blocks)
+    return taken.to_json() | {"height": height, "next": said}

@@ -18,6 +18,7 @@ _NAMES_MAX: Final = 5
 MUTE: Final = "the database is older than what this device has signed: it neither votes nor signs"
 ALONE: Final = "this device is no member's in this ledger"
 ASKED: Final = "you have asked to come in: partners vouch for you with `tally admit`"
+SOLD: Final = "the whole has been sold: only what settles that is left to do; `tally settlement` shows what"
 EMPTY: Final = "the ledger is not here yet: `tally node` fetches it from a partner"
 
 
@@ -81,6 +82,42 @@ def mine_words(deals: int, points: int, missing: Sequence[Missing]) -> str | Non
     names = [f"{each.called}'s" for each in missing[:_NAMES_MAX]]
     for_whom = f"for {' or '.join(names)} computer" if names else "for the next block"
     return f"{which}, {amount}, {verb} {for_whom}; nothing is lost"
+
+
+def sealer_words(
+    who: str,
+    *,
+    is_me: bool,
+    role: str,
+    lacks_role: bool,
+    waits: bool,
+    agreed: Sequence[str],
+    missing: Sequence[str],
+    needed: int,
+) -> str:
+    """What a wish to seal waits for: `you have asked to seal: Ana has agreed, Cy has not`."""
+    head = "you have asked to seal" if is_me else f"{who} has asked to seal"
+    if lacks_role:
+        return f"{head}: that takes the role {role} (`tally propose role {who} {role}`)"
+    if waits:
+        return f"{head}: it begins when {'you are' if is_me else 'it is'} back and off probation"
+    if not needed:
+        return f"{head}: it begins with one of the next blocks"
+    have = f"{named(agreed)} {'has' if len(agreed) == 1 else 'have'} agreed, " if agreed else ""
+    if needed == len(missing):
+        lack = "has" if len(missing) == 1 else "have"
+        rest = f"{named(missing)} {lack} not" if agreed else f"{named(missing)} {lack} to agree"
+    else:
+        rest = f"{needed} of {named(missing)} have to agree{' too' if agreed else ''}"
+    return f"{head}: {have}{rest} (`tally admit {who} --sealer`)"
+
+
+def named(names: Sequence[str]) -> str:
+    """`Ana, Bo and Cy`, or the first few and how many more."""
+    shown = list(names[:_NAMES_MAX])
+    if len(names) > _NAMES_MAX:
+        shown.append(f"{len(names) - _NAMES_MAX} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def span(ms: int) -> str:

@@ -8,10 +8,11 @@ Source: docs/spec/cli.md#operations
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.node import layout
 from tallystick.node.names import name_in, shown, words_in
+from tallystick.protocol.ballot import STEP_PRECOMMIT, STEP_PREVOTE, STEP_PROPOSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.ledger import Ledger
     from tallystick.protocol.records_deal import Deal
+    from tallystick.protocol.sealing_effects import Facts
     from tallystick.protocol.state import State
+
+_STEPS: Final = {STEP_PROPOSE: "propose", STEP_PREVOTE: "prevote", STEP_PRECOMMIT: "precommit"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,17 @@ class SealingFact:
     """Node keys of the sealers whose READY is here."""
     voted: tuple[bytes, ...] = ()
     """Node keys of those that have voted in this round."""
+
+    @classmethod
+    def of(cls, facts: Facts) -> SealingFact:
+        """What of it is told."""
+        return cls(
+            height=facts.height,
+            round=facts.round,
+            step=_STEPS[facts.step] if facts.round >= 0 else "ready",
+            ready=tuple(row.key for row in facts.sealers if row.ready is not None),
+            voted=tuple(row.key for row in facts.sealers if row.prevoted or row.precommitted),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,21 @@ def differences(before: Charter, after: Charter) -> list[Difference]:
     return [Difference(path, old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path)]
 
 
+def change_text(change: Difference) -> str:
+    """`referral.percent: 5 -> 50`."""
+    before, after = ("(none)" if value is None else value_text(value) for value in (change.before, change.after))
+    return f"{change.path}: {before} -> {after}"
+
+
+def value_text(value: Value) -> str:
+    """A setting as a charter has it; a dash for a table that is not there."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
+
+
 def values(charter: Charter) -> dict[str, Value]:
     """Every setting as the document would write it, by its path."""
     return dict(_table(charter, ""))

@@ -140,7 +140,7 @@ class Fold:
                     or author.suspended_until > at
                     or author.probation_until > at
                 ):
-                    _check_author(author, body, at)
+                    check_author(author, body, at)
             if (course := state.courses.get("")) is not None and course.sold and not body.AFTER_SALE:
                 raise EntryError(Reason.SOLD)
             if state.awaited.rows:
@@ -179,7 +179,7 @@ def _check_device(device: Device, entry: Entry, body: Body) -> None:
         raise EntryError(Reason.SCOPE)
 
 
-def _check_author(author: Member, body: Body, at: int) -> None:
+def check_author(author: Member, body: Body | type[Body], at: int) -> None:
     """Whether this author may send this kind at all.
 
     Raises EntryError: NOT_A_MEMBER, NOT_ACTIVE, NOT_A_PARTNER, NOT_ALLOWED.

@@ -23,8 +23,8 @@ def cafe(tally: Caller, founded: Path, home: Path) -> Caller:
         ("market", "roast"),
         ("audit", "budgets in the present period"),
         ("statement Ana --year 2020", "statement of Ana, 2020"),
-        ("settlement", "minor units"),
-        ("settlement --at 100000 --costs 500", "a sale at 100000"),
+        ("settlement", "amounts in CNY; the till holds 0.00"),
+        ("settlement --at 100000 --costs 500", "a sale at 1000.00"),
     ],
 )
 def test_answer_in_words_and_for_programs(cafe: Caller, line: str, words: str) -> None:
@@ -48,6 +48,41 @@ def test_charter_is_compared_and_simulated(cafe: Caller, tmp_path: Path) -> None
     rows = cafe("charter", "diff", other, "--json").value["differences"]
     assert [row["path"] for row in rows] == ["name"]
     assert "Ana" in cafe("charter", "simulate", other).out
+
+
+def test_a_voter_reads_the_amendment_before_voting(
+    cafe: Caller, passphrase: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the id of the proposal: every change, the whole charter, what it would have come to, what one votes on."""
+    monkeypatch.setenv("TALLY_PASSPHRASE_FILE", str(passphrase))
+    monkeypatch.chdir(tmp_path)
+    document = cafe("charter", "show", "--json").value["document"]
+    document["referral"]["percent"] = 50
+    Path("new.toml").write_text(to_toml(document), encoding="utf-8")
+    trial = cafe("propose", "amend", "new.toml", "--dry-run")
+    assert "proposed: change the charter: referral.percent: 5 -> 50" in trial.out
+    proposal = cafe("propose", "amend", "new.toml", "--text", "for growth", "--json").value["entry"]
+    short = proposal[:8]
+    assert cafe("charter", "diff", short).out == cafe("charter", "diff", "new.toml").out
+    assert cafe("charter", "simulate", short).out == cafe("charter", "simulate", "new.toml").out
+    assert to_toml(document) in cafe("charter", "show", "--proposal", short).out
+    shown = cafe("show", short).out
+    assert "  referral.percent: 5 -> 50\n" in shown
+    assert f"charter diff {short}" in shown
+    assert "change the charter: referral.percent: 5 -> 50" in cafe("proposals").out
+    assert "change the charter: referral.percent: 5 -> 50" in cafe("inbox").out
+    dry = cafe("vote", short, "no", "--dry-run")
+    assert "note: you vote no on the proposal of Ana" in dry.out
+    assert "note: proposed: change the charter: referral.percent: 5 -> 50" in dry.out
+    assert "note: because: for growth" in dry.out
+    # A file is meant where there is one, whatever it is called.
+    document["referral"]["percent"] = 7
+    Path(short).write_text(to_toml(document), encoding="utf-8")
+    rows = cafe("charter", "diff", short, "--json").value["differences"]
+    assert [row["after"] for row in rows] == [7]
+    unknown = cafe("charter", "diff", "abcdef12", "--json")
+    assert (unknown.code, unknown.error["code"]) == (3, "not-found")
+    assert cafe("charter", "show", "--proposal", short, "--version", "1").code == 2
 
 
 def test_charter_with_errors_is_no_charter(cafe: Caller, tmp_path: Path) -> None:

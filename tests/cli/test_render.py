@@ -129,7 +129,7 @@ def test_explain_says_why() -> None:
         ({"what": "deal.unreviewed"}, "approved by silence 2026-03-04"),
         ({"what": "unheard.of"}, "unheard.of 2026-03-04"),
         ({"block": None, "charter": None}, "step.roast.price · pending"),
-        ({"commodity": "CNY", "about": None, "counter_account": "cash"}, "+32 CNY 3 x 12 x 90%"),
+        ({"commodity": "CNY", "about": None, "counter_account": "cash"}, "+0.32 CNY 3 x 12 x 90%"),
     ],
 )
 def test_explain_names_the_other_side(more: dict[str, Any], said: str) -> None:

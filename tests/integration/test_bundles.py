@@ -108,6 +108,28 @@ def test_three_who_never_meet_join_trade_and_seal(two: list[Computer], tmp_path:
     assert bo.done("verify")["ok"] is True
 
 
+def test_whoever_carries_the_stick_is_told_where_to(two: list[Computer], tmp_path: Path) -> None:
+    """Between two who seal it goes to and fro until there is a block, and each way ends with who is needed next."""
+    ana, bo, _ = two
+    stick = tmp_path / "stick"
+    offer = ana.write("offer", step="roast", units=2)["entry"]
+    height = ana.status()["height"]
+    ana.done("seal")
+    giver, taker, ways = ana, bo, 0
+    while (said := carry(giver, taker, stick)["next"]) is not None:
+        ways += 1
+        if taker.status()["height"] > height:
+            assert said == f"block {height + 1} is complete here: `tally bundle out FILE` carries it to the others"
+        else:
+            assert said == f"block {height + 1} needs {giver.name}: `tally bundle out FILE`, and carry it there"
+        assert ways <= 4
+        giver, taker = taker, giver
+    assert {each.status()["height"] for each in (ana, bo)} == {height + 1}
+    assert ana.done("show", offer)["status"] == bo.done("show", offer)["status"] == "sealed"
+    # What is known everywhere leads nowhere.
+    assert carry(ana, bo, stick)["next"] is None
+
+
 def test_what_is_wrong_with_a_file_is_said_and_changes_nothing(two: list[Computer], tmp_path: Path) -> None:
     """Cut, changed, foreign, or no bundle at all: each has its word and its code; what was sound has been taken."""
     ana, bo, cy = two

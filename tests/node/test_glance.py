@@ -9,8 +9,11 @@ import pytest
 
 from tallystick.node.glance import glance
 from tallystick.node.reads import READS
+from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.sealer import SealerOn
+from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.membership import DAY_MS
 from tests.support.builders import key
 from tests.support.kept import Kept, kept_market
@@ -56,10 +59,29 @@ def test_a_glance_says_what_the_long_way_says(vesting: Kept, op: str, days: int)
 
 
 def test_a_glance_agrees_about_who_seals(vesting: Kept) -> None:
-    """Who has asked to seal does not yet."""
+    """Who has asked to seal does not yet, and whose word that takes only the rules say; then there are two."""
     vesting.do("bo", SealerOn(device=vesting.people["bo"].secret.public))
     vesting.seal()
+    assert glance(vesting.store, "status", {}, vesting.now, key("bo").public) is None
+    (row,) = READS["status"](vesting.look("bo"), {})["asking"]
+    assert (row["name"], row["needed"]) == ("B\\u202eo", 1)
+    both(vesting, "points")
+    vesting.do("ana", Admit(member=vesting.people["bo"].member, sealer=True))
+    vesting.seal()
     both(vesting, "status")
+
+
+def test_no_glance_at_what_has_been_sold() -> None:
+    """Then status has something to say that is no row of its own."""
+    kept = kept_market(sale={"currency": "EUR"})
+    proposal = kept.do("ana", Propose(type="sale", proceeds=1_000))
+    kept.seal()
+    for name in kept.people:
+        kept.do(name, Vote(proposal=proposal, choice="yes"))
+    kept.seal()
+    assert kept.ledger.state.course.sold
+    assert glance(kept.store, "status", {}, kept.now, key("ana").public) is None
+    assert READS["status"](kept.look(), {})["sold"]
 
 
 def test_no_glance_at_a_restored_store(vesting: Kept) -> None:

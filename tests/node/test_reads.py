@@ -257,6 +257,8 @@ def test_offers_lists_what_can_be_accepted(market: Kept) -> None:
         "withdrawn": False,
         "note": "by\\x1b[2Jhand",
         "pending": True,
+        "refusal": None,
+        "refusal_detail": None,
     }
     assert row["deadline"] < row["expires"]
     assert ask(market.look(), "offers", partner="cy") == []
@@ -424,6 +426,7 @@ def test_show_says_everything_of_an_entry(market: Kept) -> None:
         "referred_by": [],
         "deal": None,
         "money": None,
+        "proposal": None,
         "state": "pending",
         "next": [],
         "until": None,

@@ -45,6 +45,7 @@ def test_an_offer_waits_for_whom_it_is_addressed_to() -> None:
         "what": "accept",
         "id": offer.hex(),
         "offer": offer.hex(),
+        "refusal": None,
         "text": "bo offers to sell: 2 x roast, 24 points",
         "deadline": row["deadline"],
         "partner": kept.people["bo"].member.hex(),

@@ -56,7 +56,7 @@ def test_a_donation_waits_for_those_on_duty() -> None:
     kept = kept_market(**TABLES)
     given = kept.do("bo", Donate(amount=500))
     assert whats(kept) == {"ana": ["receipt"]}
-    assert first(kept, "ana")["text"].startswith("bo says it has given 500 EUR")
+    assert first(kept, "ana")["text"].startswith("bo says it has given 5.00 EUR")
     kept.do("ana", Receipt(entry=given))
     assert whats(kept) == {}
     kept.do("ana", Donate(amount=500))

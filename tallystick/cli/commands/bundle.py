@@ -59,7 +59,7 @@ def _in(options: Options, file: str, passphrase_file: str | None) -> int:
         entries = plural(answer["entries"], "new entry", "new entries")
         news = f"{plural(answer['blocks'], 'new block')}, {entries}, {plural(answer['messages'], 'sealing message')}"
         lines = [f"taken from {file}: {news}; {answer['known']} known already", f"height {answer['height']}"]
-        lines += [clean(answer["gap"])] if answer["gap"] else []
+        lines += [clean(answer[key]) for key in ("gap", "next") if answer[key]]
         output.result("\n".join(lines))
     if damage:
         raise CommandError("bundle-damaged", f"the bundle is damaged: {damage}", exit_code=ExitCode.DAMAGED)

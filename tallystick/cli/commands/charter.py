@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -61,16 +62,24 @@ def _check(options: Options, file: str, partners: int | None) -> int:
     return 0
 
 
-def _ask_about(op: str) -> Callable[[Options, str], int]:
-    """A question about a charter in a file, put to the ledger that is here."""
+def _meant(text: str) -> dict[str, str]:
+    """A charter in a file, or else that of a proposal. Raises CommandError."""
+    path = Path(text)
+    # A file comes first, whatever it is called; what cannot be the beginning of an id can only be a file.
+    if path.exists() or _is_id(text.strip().lower()) is None:
+        return {"charter": read_text(path)}
+    return {"proposal": text}
 
-    def ask(options: Options, file: str) -> int:
+
+def _ask_about(op: str) -> Callable[[Options, str], int]:
+    """A question about a charter in a file or a proposal, put to the ledger that is here."""
+
+    def ask(options: Options, charter: str) -> int:
         from tallystick.cli.client import Client
         from tallystick.cli.reads import open_home
         from tallystick.node.clock import now_ms
 
-        text = read_text(Path(file))
-        answer = Client(open_home(options), options).unsigned(op, {"charter": text})
+        answer = Client(open_home(options), options).unsigned(op, _meant(charter))
         if options.json:
             output.result_json(answer)
         else:
@@ -82,6 +91,7 @@ def _ask_about(op: str) -> Callable[[Options, str], int]:
     return ask
 
 
+_is_id: Final = re.compile(r"[0-9a-f]{1,64}").fullmatch
 _names: Final = ["cafe", "studio", "community", "relief"]
 
 charter.add_command(
@@ -109,24 +119,25 @@ charter.add_command(
 charter.add_command(
     read(
         "show",
-        "The charter in force, or an earlier version.",
+        "The charter in force, an earlier version, or one that is voted on.",
         option("--version", type=click.IntRange(min=1), metavar="N", about="This version."),
+        option("--proposal", metavar="PROPOSAL", about="The one that this proposal would bring."),
         op="charter_show",
     )
 )
 charter.add_command(
     command(
         "diff",
-        "Every setting in which a charter differs from the one in force, defaults filled in.",
-        argument("FILE"),
+        "Every setting in which a charter, or a proposed one, differs from the one in force, defaults filled in.",
+        argument("FILE|PROPOSAL", name="charter"),
         dry=LOOKS,
     )(_ask_about("charter_diff"))
 )
 charter.add_command(
     command(
         "simulate",
-        "Play the whole ledger again, as if this charter had been in force from the beginning.",
-        argument("FILE"),
+        "Play the whole ledger again, as if this charter, or a proposed one, had been in force from the beginning.",
+        argument("FILE|PROPOSAL", name="charter"),
         dry=LOOKS,
     )(_ask_about("charter_simulate"))
 )
