@@ -100,9 +100,9 @@ def test_node_seals_when_asked_and_stops_when_told(node: Running, tally: Caller,
 
 
 def test_care_is_taken_while_the_node_runs(node: Running, tally: Caller) -> None:
-    """A second node is refused: exit 2. The ledger is verified all the same, and the doctor works."""
+    """A second node is refused: exit 6. The ledger is verified all the same, and the doctor works."""
     called = tally("node", "--json")
-    assert (called.code, called.error["code"]) == (2, "node-running")
+    assert (called.code, called.error["code"]) == (6, "node-running")
     report = tally("verify", "--full", "--json").value
     assert (report["ok"], report["blocks"], report["problems"]) == (True, tally("status", "--json").value["height"], [])
     rows = {row["name"]: row for row in tally("doctor", "--json").value}

@@ -26,7 +26,8 @@ def _node(options: Options, listen: tuple[str, ...], peer: tuple[str, ...], no_m
     prefix = wanted_ledger(home, options)
     home.choose_ledger(prefix)
     if Client(home, options).has_node(any_ledger=True):
-        raise CommandError("node-running", exit_code=ExitCode.USAGE)
+        # As where the other one has the home and does not answer yet: which of the two it is, is chance.
+        raise CommandError("node-running", exit_code=ExitCode.DAMAGED)
     from tallystick.cli.run_node import run
 
     return run(home, prefix, options, listen=listen, peers=peer, mdns=not no_mdns)
