@@ -113,6 +113,8 @@ def test_a_partner_is_explained_line_by_line(done: Kept) -> None:
             "seller_name": "bo",
             "buyer": done.people["cy"].member.hex(),
             "buyer_name": "cy",
+            "status": "approved",
+            "open": False,
         },
     }
 
