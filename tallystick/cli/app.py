@@ -196,7 +196,8 @@ def run(args: Sequence[str]) -> int:
         raise KeyboardInterrupt from None
     except SystemExit as ended:
         # Click ends so by itself when a shell asks for completions, and when a reader has gone: that is no error.
-        if "_TALLY_COMPLETE" in os.environ:
+        # Whoever ends a command with another code, as the demo on SIGTERM, means that code.
+        if "_TALLY_COMPLETE" in os.environ or ended.code != 1:
             raise
         raise BrokenPipeError from ended
     except click.exceptions.NoArgsIsHelpError as error:

@@ -8,6 +8,7 @@ Source: docs/guide/demo.md
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 def run_demo(options: Options, *, keep: bool = False) -> int:
     """Play the evening. Returns 0 where everything is as it should be at its end, else 1."""
     folder = Path(tempfile.mkdtemp(prefix="tally-demo-"))
+    # The ledger that a person has chosen for other commands is none of these.
+    os.environ.pop("TALLY_LEDGER", None)
     stage = Stage(folder, quiet=options.quiet or options.json)
     facts: dict[str, Any] = {}
     failure = ""
