@@ -38,6 +38,7 @@ from tallystick.protocol.entry import Entry, encode_annex, make_entry, read_entr
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
+from tests.sim.people import chain_of
 from tests.sim.scenario import CHARTER
 
 #: What may stand in place of a field.
@@ -129,7 +130,7 @@ def test_what_waits_for_signatures_is_bounded(recorded: tuple[Cluster, list[byte
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
     core, session = ana.live, ana.live.sync.sessions[bo.key]
-    data = m.encode_message(m.Entries([entry_wire(entry) for entry in _chain(cluster, "bo", 1)]))
+    data = m.encode_message(m.Entries([entry_wire(entry) for entry in chain_of(cluster, "bo", 1)]))
     (job,) = (each for each in core.handle(Frame(peer=bo.key, data=data), cluster.now) if isinstance(each, Verify))
     frames = list(m.frames_of(m.Sealing([bytes(size - 100)] if size > 100 else [])))
     while not any(
@@ -172,7 +173,7 @@ def test_whoever_hands_on_a_flood_of_gossip_is_not_to_blame(recorded: tuple[Clus
                 asked += len(want.chains)
     assert asked == HINTED_MAX
     # What is true is found all the same, and by gossip again once the others should have come.
-    told = _chain(cluster, "bo", 1)[0]
+    told = chain_of(cluster, "bo", 1)[0]
     gossip = Gossip(data=m.encode_message(m.New([(told.device, told.seq, told.id)])), peer=bo.key, author=bo.key)
     now = cluster.now + ANSWER_MS
     wants = [effect for effect in ana.live.handle(gossip, now) if isinstance(effect, Send)]
@@ -245,31 +246,6 @@ def test_a_forged_message_for_the_next_height_harms_only_its_sender(recorded: tu
     assert [row for row in cluster.left if row[1] != "cy"] == []
 
 
-def _chain(cluster: Cluster, name: str, count: int, words: bytes | None = None) -> list[Entry]:
-    """Good entries of one partner, one after the other, that nobody has seen yet."""
-    machine = cluster.machines[name]
-    head = machine.live.ledger.head
-    seal = (head.height, head.block_id)
-    seq, prev = machine.live.ledger.head_of(machine.secret.public)
-    entries: list[Entry] = []
-    for number in range(1, count + 1):
-        entry = make_entry(
-            machine.secret,
-            ledger=cluster.ledger_id,
-            seq=seq + number,
-            prev=prev,
-            links=(cluster.ledger_id,),
-            seal=seal,
-            time=cluster.now,
-            kind="withdraw",
-            body=Withdraw(offer=cluster.ledger_id).to_map(),
-            annex=words,
-        )
-        prev = entry.id
-        entries.append(entry)
-    return entries
-
-
 def _hand_over(cluster: Cluster, entries: list[Entry]) -> None:
     """Bo sends entries to Ana, as many in a frame as fit."""
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
@@ -284,7 +260,7 @@ def test_announcing_a_flood_does_not_lift_the_limit(recorded: tuple[Cluster, lis
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
     device = bo.secret.public
     sealed = ana.live.ledger.state.devices[device].head_seq
-    entries = _chain(cluster, "bo", PENDING_PER_DEVICE_MAX + 300)
+    entries = chain_of(cluster, "bo", PENDING_PER_DEVICE_MAX + 300)
     last = entries[-1]
     told = m.encode_message(m.New([(device, last.seq, last.id)]))
     cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=told), cluster.clock(ana)))
@@ -304,7 +280,7 @@ def test_blocks_that_never_come_lift_the_limit_by_one_block(recorded: tuple[Clus
     ahead = m.Hello(1, cluster.ledger_id, 2**50, bytes(32), bytes(32), cluster.now, [])
     cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=m.encode_message(ahead)), cluster.clock(ana)))
     assert session.blocks_asked
-    _hand_over(cluster, _chain(cluster, "bo", PENDING_PER_DEVICE_MAX + ENTRIES_MAX + 300))
+    _hand_over(cluster, chain_of(cluster, "bo", PENDING_PER_DEVICE_MAX + ENTRIES_MAX + 300))
     # They are of sealed blocks, for all that anybody knows: none is pending before the answer is over.
     assert ana.live.ledger.head_of(device)[0] == sealed
     end = m.encode_message(m.BlocksEnd(ana.live.ledger.head.height))
@@ -320,7 +296,7 @@ def test_entries_for_blocks_that_never_come_do_not_pile_up(recorded: tuple[Clust
     sealed = ana.live.ledger.state.devices[device].head_seq
     ahead = m.Hello(1, cluster.ledger_id, 2**50, bytes(32), bytes(32), cluster.now, [])
     cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=m.encode_message(ahead)), cluster.clock(ana)))
-    _hand_over(cluster, _chain(cluster, "bo", SHELVED_MAX + 65))
+    _hand_over(cluster, chain_of(cluster, "bo", SHELVED_MAX + 65))
     assert ana.live.ledger.head_of(device)[0] - sealed == PENDING_PER_DEVICE_MAX + ENTRIES_MAX
     assert len(ana.live.intake.shelf.clear(bo.key)) <= 64
 
@@ -330,7 +306,7 @@ def test_what_a_sealer_names_for_a_block_is_taken_however_many(recorded: tuple[C
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
     cluster.disconnect("ana", "bo")
-    entries = _chain(cluster, "bo", PENDING_PER_DEVICE_MAX + 300)
+    entries = chain_of(cluster, "bo", PENDING_PER_DEVICE_MAX + 300)
     for entry in entries:
         bo.live.submit(entry, cluster.clock(bo))
     bo.live.effects()
@@ -345,7 +321,7 @@ def test_entries_of_one_number_are_counted_too(recorded: tuple[Cluster, list[byt
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
     device = bo.secret.public
-    first = _chain(cluster, "bo", 1)[0]
+    first = chain_of(cluster, "bo", 1)[0]
     _hand_over(cluster, [_with_time(bo, first, cluster.now + number) for number in range(PENDING_PER_DEVICE_MAX + 300)])
     count, _ = ana.live.ledger.pool.weights[device]
     # What was being judged at the same time has come in besides.
@@ -374,7 +350,7 @@ def test_long_words_fill_the_room_of_a_device_sooner(recorded: tuple[Cluster, li
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
     device = bo.secret.public
     words = encode_annex(bytes(16), {"note": "x" * 60_000})
-    _hand_over(cluster, _chain(cluster, "bo", 200, words))
+    _hand_over(cluster, chain_of(cluster, "bo", 200, words))
     count, size = ana.live.ledger.pool.weights[device]
     assert PENDING_BYTES_MAX <= size <= PENDING_BYTES_MAX + 4 * FRAME_BYTES_MAX
     assert count < 200
@@ -404,7 +380,7 @@ def test_a_long_answer_ends_where_it_fits_and_goes_on(recorded: tuple[Cluster, l
     """What is too much for the queue to a peer comes in pieces, parents first, also where numbers do not tell it."""
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
-    chain = _chain(cluster, "bo", 60, encode_annex(bytes(16), {"note": "x" * 60_000}))
+    chain = chain_of(cluster, "bo", 60, encode_annex(bytes(16), {"note": "x" * 60_000}))
     branch = [_with_time(bo, chain[0], cluster.now + 1)] if branched else []
     _hand_over(cluster, [*branch, *chain])
     ana.live.sync.sessions[bo.key].known.clear()
@@ -428,7 +404,7 @@ def test_a_long_answer_goes_on_where_one_device_has_branched_and_another_has_not
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
     words = encode_annex(bytes(16), {"note": "x" * 60_000})
-    chains = {name: _chain(cluster, name, 50, words) for name in ("bo", "ana")}
+    chains = {name: chain_of(cluster, name, 50, words) for name in ("bo", "ana")}
     branch = _with_time(bo, chains["bo"][0], cluster.now + 1)
     _hand_over(cluster, [branch, *chains["bo"]])
     for entry in chains["ana"]:
@@ -455,7 +431,7 @@ def test_the_rest_of_a_long_answer_is_asked_for_at_once(recorded: tuple[Cluster,
     cluster.run_until(cluster.is_settled, 60_000, "joined")
     cluster.disconnect("ana", "bo")
     cluster.disconnect("cy", "bo")
-    chain = _chain(cluster, "cy", 80, encode_annex(bytes(16), {"note": "x" * 60_000}))
+    chain = chain_of(cluster, "cy", 80, encode_annex(bytes(16), {"note": "x" * 60_000}))
     for part in in_frames([entry_wire(entry) for entry in chain]):
         frame = m.encode_message(m.Entries(part))
         cluster.perform(ana, ana.live.handle(Frame(peer=cy.key, data=frame), cluster.clock(ana)))
@@ -493,7 +469,7 @@ def test_a_sealer_that_names_more_than_it_has_lifts_the_limit_so_far(recorded: t
     """What READYs name is taken beyond the limit, but not without end: whoever seals may cheat too."""
     cluster, _ = recorded
     ana, bo = cluster.machines["ana"], cluster.machines["bo"]
-    entry = _chain(cluster, "bo", 1)[0]
+    entry = chain_of(cluster, "bo", 1)[0]
     intake, pool = ana.live.intake, ana.live.ledger.pool
     intake.need((), [codec.encode([[entry.device, [[2**50, bytes(32)]]]])])
     for number, (count, size, taken) in enumerate(
@@ -534,7 +510,7 @@ def test_a_flood_that_only_one_sealer_has_is_sealed_all_the_same(recorded: tuple
     cluster.do("ana", "admit", {"partner": cy.acknowledged[0].hex()})
     cluster.run_until(cluster.is_settled, 60_000, "admitted")
     device = cy.secret.public
-    entries = _chain(cluster, "cy", PENDING_PER_DEVICE_MAX + 300)
+    entries = chain_of(cluster, "cy", PENDING_PER_DEVICE_MAX + 300)
     ahead = m.Hello(1, cluster.ledger_id, 2**50, bytes(32), bytes(32), cluster.now, [])
     cluster.perform(ana, ana.live.handle(Frame(peer=cy.key, data=m.encode_message(ahead)), cluster.clock(ana)))
     for start in range(0, len(entries), 64):

@@ -14,10 +14,9 @@ from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.store_memory import MemoryStore
 from tallystick.node.sync import ANSWER_MS, entry_wire
 from tallystick.node.transport import Frame, PeerDown, PeerUp
-from tallystick.protocol.entry import Entry, encode_annex, make_entry
-from tallystick.protocol.kinds.withdraw import Withdraw
+from tallystick.protocol.entry import Entry, encode_annex
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.scenario import CHARTER
+from tests.sim.people import alone_with_partner, chain_of
 from tests.support.builders import World, key
 from tests.support.market import MARKET
 from tests.support.refounding import founding_anew
@@ -27,39 +26,17 @@ from tests.support.refounding import founding_anew
 def cluster() -> Iterator[Cluster]:
     """Ana seals alone, Bo is a partner of hers, and signatures take their time."""
     with Cluster(31, judge_ms=(1, 30)) as cluster:
-        cluster.found(CHARTER, "ana")
-        cluster.join("bo", "ana")
-        cluster.connect_all()
-        cluster.run_until(cluster.is_settled, 60_000, "joined")
-        cluster.do("ana", "admit", {"partner": cluster.machines["bo"].acknowledged[0].hex(), "sealer": False})
-        cluster.run_until(cluster.is_settled, 60_000, "admitted")
-        cluster.disconnect_all()
+        alone_with_partner(cluster)
         yield cluster
 
 
 def _write(cluster: Cluster, machine: Machine, count: int, words: int = 0) -> list[Entry]:
     """So many entries of one machine, with so many words, of which nobody else knows yet."""
-    core = machine.live
-    head = core.ledger.head
-    seq, prev = core.ledger.head_of(machine.secret.public)
-    entries: list[Entry] = []
-    for number in range(1, count + 1):
-        entry = make_entry(
-            machine.secret,
-            ledger=cluster.ledger_id,
-            seq=seq + number,
-            prev=prev,
-            links=(cluster.ledger_id,),
-            seal=(head.height, head.block_id),
-            time=cluster.now,
-            kind="withdraw",
-            body=Withdraw(offer=cluster.ledger_id).to_map(),
-            annex=encode_annex(bytes(16), {"note": "x" * words}) if words else None,
-        )
-        prev = entry.id
-        entries.append(entry)
-        core.submit(entry, cluster.clock(machine))
-    cluster.perform(machine, core.effects())
+    annex = encode_annex(bytes(16), {"note": "x" * words}) if words else None
+    entries = chain_of(cluster, machine.name, count, annex)
+    for entry in entries:
+        machine.live.submit(entry, cluster.clock(machine))
+    cluster.perform(machine, machine.live.effects())
     return entries
 
 

@@ -11,7 +11,8 @@ from tallystick.node.core import NodeCore
 from tallystick.node.errors import NodeError
 from tallystick.node.guard import MemoryGuard
 from tallystick.node.store_memory import MemoryStore
-from tallystick.protocol.entry import Entry
+from tallystick.protocol.entry import Entry, make_entry
+from tallystick.protocol.kinds.withdraw import Withdraw
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.scenario import CHARTER
 
@@ -33,6 +34,41 @@ def partners(cluster: Cluster, *names: str, seal: bool = True) -> None:
         if seal:
             cluster.do(name, "sealer", {"on": True})
             settle(cluster)
+
+
+def alone_with_partner(cluster: Cluster) -> None:
+    """Ana has founded and seals alone, Bo is a partner of hers, all is sealed, and they cannot reach each other now."""
+    cluster.found(CHARTER, "ana")
+    cluster.join("bo", "ana")
+    cluster.connect_all()
+    cluster.run_until(cluster.is_settled, 60_000, "joined")
+    cluster.do("ana", "admit", {"partner": cluster.machines["bo"].acknowledged[0].hex(), "sealer": False})
+    cluster.run_until(cluster.is_settled, 60_000, "admitted")
+    cluster.disconnect_all()
+
+
+def chain_of(cluster: Cluster, name: str, count: int, annex: bytes | None = None) -> list[Entry]:
+    """Good entries of one partner, one after the other, that nobody has seen yet."""
+    machine = cluster.machines[name]
+    head = machine.live.ledger.head
+    seq, prev = machine.live.ledger.head_of(machine.secret.public)
+    entries: list[Entry] = []
+    for number in range(1, count + 1):
+        entry = make_entry(
+            machine.secret,
+            ledger=cluster.ledger_id,
+            seq=seq + number,
+            prev=prev,
+            links=(cluster.ledger_id,),
+            seal=(head.height, head.block_id),
+            time=cluster.now,
+            kind="withdraw",
+            body=Withdraw(offer=cluster.ledger_id).to_map(),
+            annex=annex,
+        )
+        prev = entry.id
+        entries.append(entry)
+    return entries
 
 
 def settle(cluster: Cluster, within_ms: int = 120_000) -> None:
