@@ -78,7 +78,7 @@ def failure_of(error: BaseException) -> Failure:
         # The event loop bundles what its tasks raised; one of them is what stopped the command.
         return failure_of(_first(error))
     if isinstance(error, NodeError):
-        hint = error.hint or _of_operation(getattr(error, "op", ""), error.reason)[1]
+        hint = error.hint or _of_operation(error.op, error.reason)[1]
         return _failure(error.reason, _message_of(error), hint, error.exit_code, _problems(error))
     if isinstance(error, KeystoreError):
         wrong = error.reason == "wrong-passphrase"
@@ -125,14 +125,8 @@ def _message_of(error: NodeError) -> str:
 
     if error.exit_code != ExitCode.REFUSED or error.reason not in RULES or error.reason not in error.message:
         return error.message
-    sentence = _of_operation(getattr(error, "op", ""), error.reason)[0]
+    sentence = _of_operation(error.op, error.reason)[0]
     return f"{sentence or RULES[error.reason][0]}: {error.message}"
-
-
-def asked(error: NodeError, op: str) -> NodeError:
-    """The error, knowing which operation it refuses: the same word may mean another thing there."""
-    error.op = op  # type: ignore[attr-defined]
-    return error
 
 
 def _of_operation(op: str, reason: str) -> tuple[str, str]:

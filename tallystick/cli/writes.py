@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.cli import ask, keys, output
 from tallystick.cli.client import Client
-from tallystick.cli.errors import asked, warn
+from tallystick.cli.errors import warn
 from tallystick.cli.reads import open_home
 from tallystick.node.clock import now_ms
 from tallystick.node.errors import ExitCode, NodeError
@@ -36,7 +36,8 @@ def perform(op: str, args: Mapping[str, Any], options: Options, *, question: str
     try:
         outcome = client.write(op, args, lambda: keys.signing_key(home, options), keys.held_key(home))
     except NodeError as error:
-        raise asked(error, op) from None
+        error.op = op
+        raise
     show_outcome(outcome, options, uses=int(args.get("uses") or 1))
     return int(ExitCode.REFUSED if outcome.get("status") == "void" else ExitCode.DONE)
 

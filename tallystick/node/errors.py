@@ -81,6 +81,8 @@ class NodeError(TallystickError):
         self.hint = hint
         self.exit_code = exit_code
         """How a command ends that this error ends."""
+        self.op = ""
+        """The operation that is refused, where that is known: the same reason may mean another thing in another."""
 
 
 class StoreError(NodeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from tallystick.node.currency import money_text
 from tallystick.node.names import shown
 from tallystick.protocol.act import POINT, Act
 from tallystick.protocol.departure import depart
@@ -42,7 +43,7 @@ def leaving(view: View, state: State, now: int) -> Iterator[str]:
         going_on = [key for key in cancelled if key in state.deals]
     finally:
         state.rollback(mark)
-    yield f"you keep {_points(kept)}" + (f"; {_points(lost)} go back to the pool" if lost else "")
+    yield f"you keep {money_text(kept, POINT)}" + (f"; {money_text(lost, POINT)} go back to the pool" if lost else "")
     yield from _owed(state, me)
     ended = [key for key in cancelled if key not in going_on]
     if ended:
@@ -96,11 +97,7 @@ def _owed(state: State, me: bytes) -> Iterator[str]:
     for account, amount in sorted(state.accounts.rows.items()):
         if account.endswith(end) and amount > 0:
             currency = account.removesuffix(end)
-            yield f"{amount} {currency}, in minor units, stay owed to you; `tally received` still works"
-
-
-def _points(count: int) -> str:
-    return _count(count, "point")
+            yield f"{money_text(amount, currency)} stay owed to you; `tally received` still works"
 
 
 def _count(count: int, noun: str) -> str:
