@@ -42,6 +42,7 @@ LONG: Final = frozenset(
         "journal",
         "log",
         "market",
+        "offers",
         "prove_points",
         "settlement",
         "statement",
