@@ -55,7 +55,11 @@ def main() -> None:
         # The loop of the node goes first: all that is judged here has to go through it.
         os.nice(5)
     self_test()
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    try:
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+    except BrokenPipeError:
+        # The node was killed, and nobody hears this answer, nor what Python would still write at its end.
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def judged(meanwhile: Callable[[Verifier], None] | None = None) -> list[Verified
 
 def _children() -> list[int]:
     """Processes of ours that judge signatures."""
-    told = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in told.splitlines()]
     return [int(pid) for pid, ppid, args in rows if int(ppid) == os.getpid() and "verifier_process" in args]
 
@@ -192,6 +192,7 @@ test_verifier.judged(kill)
     assert done.returncode == -signal.SIGKILL
     # What it says on stderr has come to its end, and they had that open too: all of them are gone.
     assert done.stdout.split()
+    assert "Traceback" not in done.stderr
 
 
 def test_a_process_answers_until_its_questions_end() -> None:
