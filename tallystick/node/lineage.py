@@ -12,7 +12,7 @@ from tallystick.crypto.errors import TallystickError
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.protocol.entry import read_entry_untrusted
 from tallystick.protocol.kinds.refound import Refound
-from tallystick.protocol.kinds.table import read_body
+from tallystick.protocol.kinds.table import body_of
 
 if TYPE_CHECKING:
     from tallystick.node.archive import Archive, Wire
@@ -47,7 +47,7 @@ def learn_line(archive: Archive, ledger: Ledger, entries: Sequence[Wire]) -> Non
             continue
         try:
             entry = read_entry_untrusted(header, signature, annex)
-            body = read_body(entry.kind, entry.body)
+            body = body_of(entry)
         except TallystickError:
             # Whoever reads it next says what is wrong with it.
             return

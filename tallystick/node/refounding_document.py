@@ -20,7 +20,7 @@ from tallystick.crypto.signatures import is_valid
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.protocol.entry import Entry, read_entry_untrusted, signed_message
 from tallystick.protocol.kinds.refound import LINE_MAX, SIGNATURES_MAX, Before, Refound, Signed, refound_message
-from tallystick.protocol.kinds.table import read_body
+from tallystick.protocol.kinds.table import body_of
 
 TITLE: Final = "founding anew"
 DOCUMENT_BYTES_MAX: Final = 512 * 1024
@@ -130,7 +130,7 @@ def _read(row: dict[str, Any]) -> Document:
 
 
 def _check_founding(document: Document, founding: Entry) -> None:
-    body = read_body(founding.kind, founding.body)
+    body = body_of(founding)
     if body != document.body() or founding.device != document.founder:
         raise ValueError("its founding says something else")
     if not is_valid(founding.device, signed_message(founding.id, founding.ledger), founding.signature):

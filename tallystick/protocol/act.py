@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import msgspec
+
 from tallystick.protocol.errors import EntryError, Reason
-from tallystick.protocol.records import Tick
+from tallystick.protocol.records import Rules, Tick
 
 if TYPE_CHECKING:
     from tallystick.protocol.charter import Charter
@@ -36,7 +38,7 @@ class Posting(NamedTuple):
     """Its arithmetic, such as `3 x 12 x 90% = 32`."""
 
 
-class Sealed(NamedTuple):
+class Sealed(msgspec.Struct, frozen=True, gc=False):
     """Where a sealed entry stands."""
 
     height: int
@@ -94,7 +96,7 @@ class Act:
     `entry` are those of the entry; a tick has none.
     """
 
-    __slots__ = ("at", "author", "author_id", "cause", "context", "device", "entry", "postings", "state")
+    __slots__ = ("at", "author", "author_id", "cause", "charter", "context", "device", "entry", "postings", "state")
 
     def __init__(
         self,
@@ -109,6 +111,7 @@ class Act:
     ) -> None:
         self.state = state
         self.context = context
+        self.charter = context.charter
         self.at = at
         self.cause = cause
         self.author_id = author_id
@@ -116,10 +119,6 @@ class Act:
         self.device = device
         self.entry = entry
         self.postings: list[Posting] = []
-
-    @property
-    def charter(self) -> Charter:
-        return self.context.charter
 
     def post(self, commodity: str, source: str, target: str, amount: int, rule: str, formula: str) -> None:
         """Move `amount` > 0 from one account to another; nothing happens for 0.
@@ -152,10 +151,11 @@ class Act:
 
     def schedule(self, time: int, what: str, ref: bytes) -> tuple[int, int]:
         """Let something fall due at `time`; the key that comes back cancels it."""
-        rules = self.state.rules[""]
+        state = self.state
+        rules = state.rules.rows[""]
         key = (time, rules.due_next)
-        self.state.rules.set("", type(rules)(rules.version, rules.due_next + 1, rules.sealer_next))
-        self.state.due.set(key, Tick(what, ref))
+        state.rules.set("", Rules(rules.version, rules.due_next + 1, rules.sealer_next))
+        state.due.set(key, Tick(what, ref))
         return key
 
     def unschedule(self, key: tuple[int, int] | None) -> None:

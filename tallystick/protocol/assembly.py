@@ -110,7 +110,7 @@ def check_sealed(ledger: Ledger, block: Block, *, verified: bool = False) -> Ass
         if not verified and not is_valid(check.key, check.message, check.signature):
             raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
     header = block.header
-    taken = ledger.in_order([ledger.pool.entries[entry_id].entry for entry_id in block.entry_ids], header.time)
+    taken = ledger.in_order(block.entry_ids, header.time)
     if not taken and not ledger.due_by(header.time):
         raise EmptyBlockError
     made = _execute(ledger, taken, header.time, block.readys, header.proposer, header.round_created)

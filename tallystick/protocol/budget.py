@@ -55,28 +55,43 @@ def pair_of(one: bytes, other: bytes) -> str:
     return f"{one.hex()}-{other.hex()}" if one <= other else f"{other.hex()}-{one.hex()}"
 
 
-def check_pool(act: Act, step: Step | Open, pair: str, amount: int) -> None:
-    """Whether the pool may commit `amount` more for a deal of this step, or of none, now.
+def commit_of_pool(act: Act, rules: Step | Open, pair: str, amount: int) -> None:
+    """Let the pool commit `amount` more for a deal of this step, or of none, now: in all and between the two.
 
     Raises EntryError: POOL_EMPTY, BUDGET_EXHAUSTED, PAIR_CAP, tried in that order.
     """
     if act.state.balance(POINT, "pool") < amount:
         raise EntryError(Reason.POOL_EMPTY)
-    rule = rule_of("" if isinstance(step, Open) else step.id)
-    if counted(act, rule, step.period) + amount > step.budget:
+    step_id = "" if isinstance(rules, Open) else rules.id
+    rule, length, start = rule_of(step_id), rules.period, act.state.founding.time
+    index = (act.at - start) // length
+    until = start + (index + 1) * length
+    counts, name = act.state.counts, f"{rule}.{length}"
+    in_all = _and_more(counts.rows.get((name, index, "")), amount, until)
+    if in_all.value > rules.budget:
         raise EntryError(Reason.BUDGET_EXHAUSTED, f"{rule}.budget")
-    if isinstance(step, Open):
+    between = None
+    if not isinstance(rules, Open):
+        between = _and_more(counts.rows.get((name, index, pair)), amount, until)
+        if rules.pair_cap and between.value > rules.pair_cap:
+            raise EntryError(Reason.PAIR_CAP, f"{rule}.pair-cap")
+    if not amount:
         return
-    if step.pair_cap and counted(act, rule, step.period, pair) + amount > step.pair_cap:
-        raise EntryError(Reason.PAIR_CAP, f"{rule}.pair-cap")
+    counts.set((name, index, ""), in_all)
+    if between is not None:
+        counts.set((name, index, pair), between)
 
 
-def commit(act: Act, step_id: str, length: int, pair: str, amount: int) -> None:
-    """Count `amount` (negative: what returned) as committed, in all and between the two."""
+def _and_more(row: Count | None, amount: int, until: int) -> Count:
+    return Count(amount if row is None else row.value + amount, until)
+
+
+def uncommit(act: Act, step_id: str, length: int, pair: str, amount: int) -> None:
+    """What returned to the pool is no longer committed, in all and between the two."""
     if step_id:
-        count(act, rule_of(step_id), length, amount, "", pair)
+        count(act, rule_of(step_id), length, -amount, "", pair)
     else:
-        count(act, rule_of(step_id), length, amount)
+        count(act, rule_of(step_id), length, -amount)
 
 
 def rule_of(step_id: str) -> str:

@@ -344,9 +344,7 @@ def bring(act: Act, deal: Deal, extra: int, target: str, formula: str) -> None:
     rules = act.charter.steps.get(deal.step) if deal.step else act.charter.open
     if rules is None:
         raise EntryError(Reason.TERMS_CHANGED, budget.rule_of(deal.step))
-    pair = budget.pair_of(deal.seller, deal.buyer)
-    budget.check_pool(act, rules, pair, extra)
-    budget.commit(act, deal.step, rules.period, pair, extra)
+    budget.commit_of_pool(act, rules, budget.pair_of(deal.seller, deal.buyer), extra)
     act.post(POINT, "pool", target, extra, rule_of(deal), formula)
 
 
@@ -384,7 +382,7 @@ def give_back(act: Act, deal_id: bytes, deal: Deal, amount: int, formula: str) -
     act.post(POINT, escrow, "pool", amount, rule_of(deal), formula)
     length = deal.period
     if length and budget.period_index(act, length, deal.accepted) == budget.period_index(act, length, act.at):
-        budget.commit(act, deal.step, length, budget.pair_of(deal.seller, deal.buyer), -amount)
+        budget.uncommit(act, deal.step, length, budget.pair_of(deal.seller, deal.buyer), amount)
     return deal
 
 

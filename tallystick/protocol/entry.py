@@ -72,22 +72,23 @@ _decode_known: Final = msgspec.msgpack.Decoder(
         tuple[int, bytes] | None,
         int,
         str,
-        dict[str, Any],
+        msgspec.Raw,
         bytes | None,
     ]
 ).decode
+_decode_body: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 class Entry:
     """A well-formed entry; made by `read_entry_untrusted` and `make_entry` only, and never changed afterwards.
 
-    A plain class with slots and no properties: there are very many, and the parents are asked for again and again.
+    A plain class with slots: there are very many, and the parents are asked for again and again.
     """
 
     __slots__ = (
+        "_body",
         "annex",
         "annex_hash",
-        "body",
         "device",
         "header",
         "id",
@@ -96,6 +97,7 @@ class Entry:
         "links",
         "parents",
         "prev",
+        "raw_body",
         "seal",
         "seq",
         "signature",
@@ -120,7 +122,8 @@ class Entry:
     time: int
     """Claimed UTC milliseconds."""
     kind: str
-    body: dict[str, Any]
+    raw_body: msgspec.Raw | None
+    """The bytes of the body, where it was read as bytes: see `kinds.table.body_of`."""
     annex_hash: bytes | None
     parents: tuple[bytes, ...]
     """`prev`, if there is one, then `links`."""
@@ -128,18 +131,28 @@ class Entry:
     def __init__(
         self, entry_id: bytes, header: bytes, signature: bytes, annex: bytes | None, fields: Sequence[Any]
     ) -> None:
-        """`fields` is the decoded header, already checked."""
+        """`fields` is the decoded header, already checked; its body may have stayed bytes."""
         self.header = header
         self.signature = signature
         self.annex = annex
         self.id = entry_id
-        _, self.ledger, self.device, self.seq, prev, links, seal, self.time, self.kind, self.body, self.annex_hash = (
-            fields
-        )
+        _, self.ledger, self.device, self.seq, prev, links, seal, self.time, self.kind, body, self.annex_hash = fields
+        self._body: dict[str, Any] | None
+        if type(body) is msgspec.Raw:
+            self._body, self.raw_body = None, body
+        else:
+            self._body, self.raw_body = body, None
         self.prev = prev
         self.links = links = tuple(links)
         self.parents = links if prev is None else (prev, *links)
         self.seal = None if seal is None else (seal[0], seal[1])
+
+    @property
+    def body(self) -> dict[str, Any]:
+        body = self._body
+        if body is None:
+            body = self._body = _decode_body(self.raw_body or b"\x80")
+        return body
 
     def __eq__(self, other: object) -> bool:
         """The same header. The signature is left out: one message has many valid ones."""

@@ -314,26 +314,24 @@ class Ledger:
         closure, _ = self.pool.closure(heads)
         return len(closure) > len(self._left_out(closure))
 
-    def in_order(self, entries: Sequence[Entry], time: int) -> list[Pending]:
+    def in_order(self, entry_ids: Sequence[bytes], time: int) -> list[Pending]:
         """A block's entries as pending ones, checked to be connected and in the one order.
 
         Raises BlockError: not-connected, not-in-order.
         """
-        known = self.pool.entries
+        known, ids = self.pool.entries, set(entry_ids)
         rows: list[Pending] = []
-        for entry in entries:
-            pending = known.get(entry.id)
+        for entry_id in entry_ids:
+            pending = known.get(entry_id)
             if pending is None:
-                raise BlockError("not-connected", entry.id.hex()[:8])
-            rows.append(pending)
-        ids = {row.entry.id for row in rows}
-        for row in rows:
-            for parent in row.entry.parents:
+                raise BlockError("not-connected", entry_id.hex()[:8])
+            for parent in pending.entry.parents:
                 if parent not in ids and parent in known:
-                    raise BlockError("not-connected", row.entry.id.hex()[:8])
+                    raise BlockError("not-connected", entry_id.hex()[:8])
+            rows.append(pending)
         last: tuple[int, int, bytes] = (-1, -1, b"")
-        for row in rows:
-            key = row.key(time)
+        for pending in rows:
+            key = pending.key(time)
             if key <= last:
                 raise BlockError("not-in-order")
             last = key
@@ -348,8 +346,10 @@ class Ledger:
         sealers = self.sealers()
         context = self._context(height, time, self.head.time, readers, taken)
         fold = Fold(self._state, context)
+        apply = fold.apply
         for pending in taken:
-            fold.apply(pending.entry, pending.body, min(pending.moment, time))
+            moment = pending.moment
+            apply(pending.entry, pending.body, moment if moment < time else time)
         fold.finish()
         if height > 1 and self.founding_next is not None and fold.results[0].reason is not None:
             self._state.rollback(0)

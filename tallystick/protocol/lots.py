@@ -233,6 +233,9 @@ def _with_spent(lot: Lot, spent: int) -> Lot:
 
 def _insert(lots: list[Lot], lot: Lot) -> None:
     """By age, after those of the same moment: an entry of a later block may act at an earlier time."""
+    if not lots or lots[-1].earned <= lot.earned:
+        lots.append(lot)
+        return
     lots.insert(bisect_right(lots, lot.earned, key=lambda each: each.earned), lot)
 
 

@@ -65,4 +65,5 @@ def is_reached(state: State, charter: Charter, time: int) -> bool:
 def _count(state: State, name: str, amount: int) -> None:
     """Count up to what 63 bits hold: a tick counts too, and cannot be refused."""
     if amount:
-        state.totals.set(name, min(INT_MAX, total(state, name) + amount))
+        totals = state.totals
+        totals.set(name, min(INT_MAX, totals.rows.get(name, 0) + amount))

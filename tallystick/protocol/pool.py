@@ -48,29 +48,56 @@ class Pending:
 
 
 class Pool:
-    """All pending entries this node knows."""
+    """All pending entries this node knows.
 
-    __slots__ = ("_children", "_history", "branches", "entries", "kinds", "tips", "weights")
+    Its books (branches, tips, counts) are brought up to date when somebody looks: of what a block seals as soon as it
+    has come, they never hear.
+    """
+
+    __slots__ = ("_branches", "_children", "_history", "_kinds", "_tips", "_unbooked", "_weights", "entries")
 
     def __init__(self, history: History) -> None:
         self._history = history
         self.entries: dict[bytes, Pending] = {}
         """Parents always come before what refers to them."""
-        self.kinds: dict[str, int] = {}
-        """Kind -> how many entries of it there are."""
-        self.branches: dict[bytes, dict[bytes, int]] = {}
-        """Device -> ids at the ends of its branches -> seq."""
-        self.weights: dict[bytes, tuple[int, int]] = {}
-        """Device -> how many entries of it there are, on whatever branch, and their bytes."""
-        self.tips: dict[bytes, None] = {}
-        """Entries that no other pending entry refers to, in the order they came."""
+        self._unbooked: dict[bytes, Pending] = {}
+        """Those that the books do not have yet, in the same order."""
+        self._kinds: dict[str, int] = {}
+        self._branches: dict[bytes, dict[bytes, int]] = {}
+        self._weights: dict[bytes, tuple[int, int]] = {}
+        self._tips: dict[bytes, None] = {}
         self._children: dict[bytes, int] = {}
+        """Entry -> how many others refer to it."""
 
     def __contains__(self, entry_id: bytes) -> bool:
         return entry_id in self.entries
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Kind -> how many entries of it there are."""
+        self._book()
+        return self._kinds
+
+    @property
+    def branches(self) -> dict[bytes, dict[bytes, int]]:
+        """Device -> ids at the ends of its branches -> seq."""
+        self._book()
+        return self._branches
+
+    @property
+    def weights(self) -> dict[bytes, tuple[int, int]]:
+        """Device -> how many entries of it there are, on whatever branch, and their bytes."""
+        self._book()
+        return self._weights
+
+    @property
+    def tips(self) -> dict[bytes, None]:
+        """Entries that no other pending entry refers to, in the order they came."""
+        self._book()
+        return self._tips
 
     def missing(self, parents: Iterable[bytes]) -> list[bytes]:
         """Which of these are neither pending nor sealed here."""
@@ -79,29 +106,16 @@ class Pool:
 
     def add(self, entry: Entry, body: Body) -> Pending:
         """Add an entry whose parents are all known."""
-        entry_id = entry.id
-        entries, children, tips = self.entries, self._children, self.tips
-        pending = entries[entry_id] = Pending(entry, body, *self._place(entry))
-        for parent in entry.parents:
-            if parent in entries:
-                children[parent] = children.get(parent, 0) + 1
-                tips.pop(parent, None)
-        tips[entry_id] = None
-        self.kinds[entry.kind] = self.kinds.get(entry.kind, 0) + 1
-        count, size = self.weights.get(entry.device, (0, 0))
-        self.weights[entry.device] = (count + 1, size + pending.size)
-        branch = self.branches.get(entry.device)
-        if branch is None:
-            self.branches[entry.device] = {entry_id: entry.seq}
-        else:
-            branch.pop(entry.prev, None)  # type: ignore[arg-type]
-            branch[entry_id] = entry.seq
+        pending = Pending(entry, body, *self._place(entry))
+        self.entries[entry.id] = self._unbooked[entry.id] = pending
         return pending
 
     def remove_last(self, entry_id: bytes) -> None:
         """Take back an entry that nothing refers to (a trial, or one that is refused after all)."""
         pending = self.entries.pop(entry_id)
-        self.tips.pop(entry_id, None)
+        if self._unbooked.pop(entry_id, None) is not None:
+            return
+        self._tips.pop(entry_id, None)
         entry = pending.entry
         for parent in entry.parents:
             left = self._children.get(parent, 0) - 1
@@ -110,9 +124,9 @@ class Pool:
             else:
                 self._children.pop(parent, None)
                 if parent in self.entries:
-                    self.tips[parent] = None
+                    self._tips[parent] = None
         self._uncount(pending)
-        ends = self.branches[entry.device]
+        ends = self._branches[entry.device]
         del ends[entry_id]
         if ends:
             # It had forked, and where the other branches begin is not known here.
@@ -120,25 +134,26 @@ class Pool:
             return
         prev = None if entry.prev is None else self.entries.get(entry.prev)
         if prev is None:
-            del self.branches[entry.device]
+            del self._branches[entry.device]
         else:
             ends[prev.entry.id] = prev.entry.seq
 
     def settle(self, sealed: Iterable[bytes]) -> None:
         """Drop what a block has sealed, and place the rest anew."""
+        entries, unbooked = self.entries, self._unbooked
         for entry_id in sealed:
-            pending = self.entries.pop(entry_id, None)
-            if pending is None:
+            pending = entries.pop(entry_id, None)
+            if pending is None or unbooked.pop(entry_id, None) is not None:
                 continue
-            self.tips.pop(entry_id, None)
+            self._tips.pop(entry_id, None)
             self._children.pop(entry_id, None)
             self._uncount(pending)
             # The end of a branch is sealed with all of it, so the ends that stay are the ends they were.
-            ends = self.branches.get(pending.entry.device)
+            ends = self._branches.get(pending.entry.device)
             if ends is not None and ends.pop(entry_id, None) is not None and not ends:
-                del self.branches[pending.entry.device]
+                del self._branches[pending.entry.device]
         place = self._place
-        for pending in self.entries.values():
+        for pending in entries.values():
             pending.moment, pending.level = place(pending.entry)
 
     def closure(self, heads: Iterable[bytes]) -> tuple[dict[bytes, Pending], list[bytes]]:
@@ -162,8 +177,9 @@ class Pool:
     def frontier(self, moment_max: int) -> Frontier:
         """The ends of all branches whose moment is not after `moment_max`, in canonical order."""
         out: Frontier = []
-        for device in sorted(self.branches):
-            ends = {self._back(entry_id, moment_max) for entry_id in self.branches[device]}
+        branches = self.branches
+        for device in sorted(branches):
+            ends = {self._back(entry_id, moment_max) for entry_id in branches[device]}
             ends.discard(None)
             if ends:
                 rows = sorted([self.entries[end].entry.seq, end] for end in ends if end is not None)
@@ -178,18 +194,40 @@ class Pool:
             pending = None if prev is None else self.entries.get(prev)
         return None if pending is None else pending.entry.id
 
+    def _book(self) -> None:
+        """Bring the books up to date."""
+        entries, children, tips = self.entries, self._children, self._tips
+        kinds, weights, branches = self._kinds, self._weights, self._branches
+        for entry_id, pending in self._unbooked.items():
+            entry = pending.entry
+            for parent in entry.parents:
+                if parent in entries:
+                    children[parent] = children.get(parent, 0) + 1
+                    tips.pop(parent, None)
+            tips[entry_id] = None
+            kinds[entry.kind] = kinds.get(entry.kind, 0) + 1
+            count, size = weights.get(entry.device, (0, 0))
+            weights[entry.device] = (count + 1, size + pending.size)
+            branch = branches.get(entry.device)
+            if branch is None:
+                branches[entry.device] = {entry_id: entry.seq}
+            else:
+                branch.pop(entry.prev, None)  # type: ignore[arg-type]
+                branch[entry_id] = entry.seq
+        self._unbooked.clear()
+
     def _uncount(self, pending: Pending) -> None:
         kind, device = pending.entry.kind, pending.entry.device
-        left = self.kinds[kind] - 1
+        left = self._kinds[kind] - 1
         if left:
-            self.kinds[kind] = left
+            self._kinds[kind] = left
         else:
-            del self.kinds[kind]
-        count, size = self.weights[device]
+            del self._kinds[kind]
+        count, size = self._weights[device]
         if count > 1:
-            self.weights[device] = (count - 1, size - pending.size)
+            self._weights[device] = (count - 1, size - pending.size)
         else:
-            del self.weights[device]
+            del self._weights[device]
 
     def _place(self, entry: Entry) -> tuple[int, int]:
         moment = entry.time
@@ -216,9 +254,9 @@ class Pool:
         if not devices:
             return
         for device in devices:
-            self.branches.pop(device, None)
+            self._branches.pop(device, None)
         mine = [row.entry for row in self.entries.values() if row.entry.device in devices]
         inner = {entry.prev for entry in mine}
         for entry in mine:
             if entry.id not in inner:
-                self.branches.setdefault(entry.device, {})[entry.id] = entry.seq
+                self._branches.setdefault(entry.device, {})[entry.id] = entry.seq

@@ -11,7 +11,7 @@ Source: docs/spec/rehearsal.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,7 @@ from tallystick.protocol.charter import Charter, from_bytes
 from tallystick.protocol.charter_fields import AMOUNT_MAX
 from tallystick.protocol.deal_rules import award_shown, open_terms, terms_of
 from tallystick.protocol.duty import start_cycle
-from tallystick.protocol.entry import Entry
+from tallystick.protocol.entry import VERSION, Entry
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.found import enrol_keys, found_state, grant_start
@@ -261,16 +261,11 @@ class Rehearsal:
         """An entry that nobody signed: only what the rules look at."""
         key = _key(event.by, "device")
         device = self.state.devices.get(key)
-        entry = Entry.__new__(Entry)
-        entry.header, entry.signature, entry.annex, entry.annex_hash = b"", b"", None, None
-        entry.id, entry.ledger, entry.device = entry_id(event.number), LEDGER_ID, key
-        entry.seq = 0 if device is None else device.head_seq + 1
-        entry.prev = None if device is None else device.head or None
-        entry.links = body.refs()
-        entry.parents = entry.links
-        entry.seal = (self.height, self.history.blocks[-1][0])
-        entry.time, entry.kind, entry.body = at, body.KIND, {}
-        return entry
+        seq = 0 if device is None else device.head_seq + 1
+        prev = None if device is None else device.head or None
+        seal = self.height, self.history.blocks[-1][0]
+        fields: Sequence[Any] = (VERSION, LEDGER_ID, key, seq, prev, body.refs(), seal, at, body.KIND, {}, None)
+        return Entry(entry_id(event.number), b"", b"", None, fields)
 
     # -- events --------------------------------------------------------------------------------------------------------
 

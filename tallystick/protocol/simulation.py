@@ -22,7 +22,7 @@ from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.found import Found
 from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.kinds.propose import Propose
-from tallystick.protocol.kinds.table import read_body
+from tallystick.protocol.kinds.table import body_of
 from tallystick.protocol.state import State
 from tallystick.protocol.transition import Fold
 
@@ -105,7 +105,7 @@ class Simulation:
 
     def _body(self, entry: Entry) -> Body:
         """What an entry says, with the proposed charter where it repeats the one that was in force."""
-        body = read_body(entry.kind, entry.body)
+        body = body_of(entry)
         if isinstance(body, Found):
             return msgspec.structs.replace(body, charter=self.charter.bytes)
         if isinstance(body, Propose) and body.type == "amend":

@@ -9,6 +9,7 @@ Source: docs/spec/blocks.md#state
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
@@ -105,32 +106,39 @@ class Table(Generic[K, V]):
 
 
 class IndexedTable(Table[K, V]):
-    """A table that keeps something beside its rows, which follows every write, also what is undone."""
+    """A table that keeps something beside its rows, which follows every write, also what is undone.
+
+    `_index` is told of every write.
+    """
 
     __slots__ = ()
 
     def set(self, key: K, row: V) -> None:
-        self._journal.append((self, key, self.rows.get(key)))
-        self._put(key, row)
+        rows = self.rows
+        old = rows.get(key)
+        self._journal.append((self, key, old))
+        self._index(key, old, row)
+        rows[key] = row
 
     def delete(self, key: K) -> None:
-        old = self.rows.get(key)
+        old = self.rows.pop(key, None)
         if old is not None:
             self._journal.append((self, key, old))
-            self._drop(key)
+            self._index(key, old, None)
 
     def restore(self, key: K, row: V | None) -> None:
         """Put a row back, or load it, without a journal entry."""
+        old = self.rows.get(key)
         if row is not None:
-            self._put(key, row)
-        elif key in self.rows:
-            self._drop(key)
+            self._index(key, old, row)
+            self.rows[key] = row
+        elif old is not None:
+            self._index(key, old, None)
+            del self.rows[key]
 
-    def _put(self, key: K, row: V) -> None:
-        self.rows[key] = row
-
-    def _drop(self, key: K) -> None:
-        del self.rows[key]
+    @abstractmethod
+    def _index(self, key: K, old: V | None, new: V | None) -> None:
+        """A row comes (`old` is None), changes, or goes (`new` is None)."""
 
 
 class AmountTable(Table[str, int]):
@@ -151,14 +159,11 @@ class SortedTable(IndexedTable[tuple[int, int], records.Tick]):
         super().__init__(*args, **kwargs)
         self.order: list[tuple[int, int]] = []
 
-    def _put(self, key: tuple[int, int], row: records.Tick) -> None:
-        if key not in self.rows:
+    def _index(self, key: tuple[int, int], old: records.Tick | None, new: records.Tick | None) -> None:
+        if old is None:
             insort(self.order, key)
-        self.rows[key] = row
-
-    def _drop(self, key: tuple[int, int]) -> None:
-        del self.rows[key]
-        del self.order[bisect_left(self.order, key)]
+        elif new is None:
+            del self.order[bisect_left(self.order, key)]
 
 
 class FadingTable(IndexedTable[K, V]):
@@ -174,23 +179,15 @@ class FadingTable(IndexedTable[K, V]):
         self.until = until
         self.order: list[tuple[int, K]] = []
 
-    def _put(self, key: K, row: V) -> None:
-        old = self.rows.get(key)
-        until = self.until(row)
-        if old is not None:
-            until_old = self.until(old)
-            if until_old != until and until_old != _NEVER:
-                del self.order[bisect_left(self.order, (until_old, key))]
-        else:
-            until_old = _NEVER
-        if until != until_old and until != _NEVER:
-            insort(self.order, (until, key))
-        self.rows[key] = row
-
-    def _drop(self, key: K) -> None:
-        until = self.until(self.rows.pop(key))
+    def _index(self, key: K, old: V | None, new: V | None) -> None:
+        until_old = _NEVER if old is None else self.until(old)
+        until = _NEVER if new is None else self.until(new)
+        if until == until_old:
+            return
+        if until_old != _NEVER:
+            del self.order[bisect_left(self.order, (until_old, key))]
         if until != _NEVER:
-            del self.order[bisect_left(self.order, (until, key))]
+            insort(self.order, (until, key))
 
 
 class BySide:
@@ -233,15 +230,13 @@ class DealTable(IndexedTable[bytes, records_deal.Deal]):
         """Ids of the deals of a step in which this member is a side, in no particular order."""
         return self._sides.of(member, step)
 
-    def _put(self, key: bytes, row: records_deal.Deal) -> None:
+    def _index(self, key: bytes, old: records_deal.Deal | None, new: records_deal.Deal | None) -> None:
         # Neither side nor step of a deal ever changes.
-        if key not in self.rows:
-            self._sides.add(row.step, (row.seller, row.buyer), key)
-        self.rows[key] = row
-
-    def _drop(self, key: bytes) -> None:
-        row = self.rows.pop(key)
-        self._sides.remove(row.step, {row.seller, row.buyer}, key)
+        if old is None:
+            if new is not None:
+                self._sides.add(new.step, (new.seller, new.buyer), key)
+        elif new is None:
+            self._sides.remove(old.step, {old.seller, old.buyer}, key)
 
 
 class OfferTable(FadingTable[bytes, records_deal.Offer]):
@@ -257,15 +252,13 @@ class OfferTable(FadingTable[bytes, records_deal.Offer]):
         """Ids of this member's offers of a step, in no particular order."""
         return self._sides.of(member, step)
 
-    def _put(self, key: bytes, row: records_deal.Offer) -> None:
-        if key not in self.rows:
-            self._sides.add(row.step, (row.author,), key)
-        FadingTable._put(self, key, row)
-
-    def _drop(self, key: bytes) -> None:
-        row = self.rows[key]
-        FadingTable._drop(self, key)
-        self._sides.remove(row.step, (row.author,), key)
+    def _index(self, key: bytes, old: records_deal.Offer | None, new: records_deal.Offer | None) -> None:
+        if old is None:
+            if new is not None:
+                self._sides.add(new.step, (new.author,), key)
+        elif new is None:
+            self._sides.remove(old.step, (old.author,), key)
+        FadingTable._index(self, key, old, new)
 
 
 class CorrectionTable(IndexedTable[bytes, records_money.Correction]):
@@ -281,12 +274,11 @@ class CorrectionTable(IndexedTable[bytes, records_money.Correction]):
         """Id of the correction of an entry that waits, or None."""
         return self._by_target.get(target)
 
-    def _put(self, key: bytes, row: records_money.Correction) -> None:
-        self._by_target[row.target] = key
-        self.rows[key] = row
-
-    def _drop(self, key: bytes) -> None:
-        del self._by_target[self.rows.pop(key).target]
+    def _index(self, key: bytes, old: records_money.Correction | None, new: records_money.Correction | None) -> None:
+        if new is not None:
+            self._by_target[new.target] = key
+        elif old is not None:
+            del self._by_target[old.target]
 
 
 def _offer_until(offer: records_deal.Offer) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tallystick.protocol.errors import EntryError, Reason
-from tallystick.protocol.kinds.table import read_body
+from tallystick.protocol.kinds.table import body_of
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import History
@@ -35,7 +35,7 @@ def check_structure(entry: Entry, ledger: bytes, pool: Pool, history: History, h
     """
     if entry.ledger != ledger:
         raise EntryError(Reason.WRONG_LEDGER)
-    body = read_body(entry.kind, entry.body)
+    body = body_of(entry)
     parents = entry.parents
     for ref in body.refs():
         if ref not in parents:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.boundary import run_boundary
 from tallystick.protocol.devices import is_cut_off, note_sign_of_life
@@ -31,7 +33,7 @@ STALE_MS: Final = 90 * DAY_MS
 _RANK: Final = {"observer": 0, "contributor": 1, "partner": 2}
 
 
-class Result(NamedTuple):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What became of one entry."""
 
     entry_id: bytes

@@ -30,10 +30,13 @@ def state() -> State:
 
 
 def why(act: Any, pair: str, amount: int) -> Reason | None:
+    mark = act.state.mark()
     try:
-        budget.check_pool(act, STEP, pair, amount)
+        budget.commit_of_pool(act, STEP, pair, amount)
     except EntryError as error:
+        assert act.state.mark() == mark
         return error.reason
+    act.state.rollback(mark)
     return None
 
 
@@ -53,7 +56,7 @@ def test_periods_count_from_the_founding(state: State) -> None:
 def test_the_budget_is_used_up_to_its_last_point(state: State) -> None:
     """Equal is allowed, one more is not; the next period begins with nothing."""
     act = act_at(START + 1, state)
-    budget.commit(act, "roast", STEP.period, budget.pair_of(A, B), 60)
+    budget.commit_of_pool(act, STEP, budget.pair_of(A, B), 60)
     assert why(act, budget.pair_of(A, C), 40) is None
     assert why(act, budget.pair_of(A, C), 41) is Reason.BUDGET_EXHAUSTED
     assert why(act_at(START + STEP.period, state), budget.pair_of(A, C), 60) is None
@@ -62,7 +65,7 @@ def test_the_budget_is_used_up_to_its_last_point(state: State) -> None:
 def test_a_pair_cap_binds_only_that_pair(state: State) -> None:
     """Others can still trade."""
     act = act_at(START + 1, state)
-    budget.commit(act, "roast", STEP.period, budget.pair_of(A, B), 50)
+    budget.commit_of_pool(act, STEP, budget.pair_of(A, B), 50)
     assert why(act, budget.pair_of(B, A), 11) is Reason.PAIR_CAP
     assert why(act, budget.pair_of(B, A), 10) is None
     assert why(act, budget.pair_of(B, C), 11) is None
@@ -76,16 +79,16 @@ def test_an_empty_pool_is_said_first(state: State) -> None:
 def test_a_count_that_falls_to_zero_leaves_no_row(state: State) -> None:
     """A state in which everything returned is the one in which nothing happened."""
     act = act_at(START, state)
-    budget.commit(act, "roast", STEP.period, budget.pair_of(A, B), 50)
+    budget.commit_of_pool(act, STEP, budget.pair_of(A, B), 50)
     assert len(state.counts) == 2
-    budget.commit(act, "roast", STEP.period, budget.pair_of(A, B), -50)
+    budget.uncommit(act, "roast", STEP.period, budget.pair_of(A, B), 50)
     assert len(state.counts) == 0
 
 
 def test_another_length_counts_anew(state: State) -> None:
     """An amendment of the period starts new counters and leaves the old ones alone."""
     act = act_at(START, state)
-    budget.commit(act, "roast", STEP.period, budget.pair_of(A, B), 50)
+    budget.commit_of_pool(act, STEP, budget.pair_of(A, B), 50)
     assert budget.counted(act, "step.roast", STEP.period) == 50
     assert budget.counted(act, "step.roast", STEP.period + 1) == 0
     assert [row.until for row in state.counts.values()] == [START + STEP.period] * 2

@@ -81,6 +81,8 @@ class Maker:
                 return [self._value(each) for each in info.item_types]
             case inspect.DictType():
                 return {self._value(info.key_type): self._value(info.value_type) for _ in range(chance.randint(0, 2))}
+            case inspect.StructType(array_like=True):
+                return [self._value(field.type) for field in info.fields]
             case inspect.StructType():
                 return self._struct(info)
             case _:

@@ -119,8 +119,6 @@ def _fill_escrow(
         taken = lots.take_whole(act, buyer, gross)
         act.post(POINT, account_of(buyer), escrow, gross, rule, formula)
         return taken
-    pair = budget.pair_of(seller, buyer)
-    budget.check_pool(act, rules, pair, gross)
-    budget.commit(act, offer.step, rules.period, pair, gross)
+    budget.commit_of_pool(act, rules, budget.pair_of(seller, buyer), gross)
     act.post(POINT, "pool", escrow, gross, rule, formula)
     return ()

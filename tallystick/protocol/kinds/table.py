@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -49,6 +49,11 @@ from tallystick.protocol.kinds.use_voucher import UseVoucher
 from tallystick.protocol.kinds.verdict import Verdict
 from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.kinds.withdraw import Withdraw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tallystick.protocol.entry import Entry
 
 _BODIES: Final[tuple[type[Body], ...]] = (
     Found,
@@ -103,6 +108,28 @@ _BODIES: Final[tuple[type[Body], ...]] = (
 )
 
 KINDS: Final[Mapping[str, type[Body]]] = {body.KIND: body for body in _BODIES}
+
+_DECODERS: Final[Mapping[str, Callable[[msgspec.Raw], Body]]] = {
+    kind: msgspec.msgpack.Decoder(body).decode for kind, body in KINDS.items()
+}
+_NIL: Final = b"\xc0"
+
+
+def body_of(entry: Entry) -> Body:
+    """The body that the kind of an entry names.
+
+    Raises EntryError: UNKNOWN_KIND, MALFORMED.
+    """
+    raw = entry.raw_body
+    # The shortest way to nearly every body that was stored. A byte that may be nil needs a look at the map.
+    if raw is not None and _NIL not in bytes(raw) and (decode := _DECODERS.get(entry.kind)) is not None:
+        try:
+            body = decode(raw)
+        except msgspec.ValidationError:
+            return read_body(entry.kind, entry.body)
+        body.check()
+        return body
+    return read_body(entry.kind, entry.body)
 
 
 def read_body(kind: str, fields: Mapping[str, Any]) -> Body:
