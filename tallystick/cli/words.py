@@ -240,6 +240,10 @@ HERE: Final[Mapping[str, Words]] = {
         "blocks that this computer sealed alone are gone, and nobody who was met has them",
         "meet whoever may have them, or add --accept-loss",
     ),
+    "sealed-elsewhere": (
+        "others know of a block that this computer has sealed, but nobody who was met has what it holds",
+        "meet whoever may have it, or found the ledger anew: `tally re-found`",
+    ),
     "not-mute": ("this node is not mute: there is nothing to settle", "`tally status` says what is waited for"),
     "ticket-refused": ("the ticket is not accepted", "make another one on the other computer: `tally device add`"),
     "not-added": ("the ledger does not know this computer yet", "`tally device add --reply REPLY` on the other one"),

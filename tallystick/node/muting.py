@@ -41,9 +41,26 @@ def check_can_unmute(core: NodeCore) -> None:
 
 
 def check_is_whole(core: NodeCore, *, accept_loss: bool) -> None:
-    """Others were met: whether they have brought back what this node has sealed alone. Raises NodeError lost-blocks."""
+    """Others were met: whether they have brought back what this node has sealed alone.
+
+    A block is given up only while nobody knows of it. Where its vote has reached others the height is decided: another
+    block would be a fork, and theirs would wait for the first one for ever.
+
+    Raises NodeError: sealed-elsewhere, lost-blocks.
+    """
+    if len(core.ledger.sealers()) > 1:
+        return
+    # Whatever the guard remembers: blocks may have been given up before this vote came back.
+    if core.sealer.waits_for_content:
+        raise NodeError(
+            f"others know that this computer has sealed block {core.ledger.head.height + 1}, but nobody who was met"
+            " has what it holds",
+            reason="sealed-elsewhere",
+            exit_code=ExitCode.REFUSED,
+            hint="meet whoever may have it; if nobody has, found the ledger anew on the last block: `tally re-found`",
+        )
     lost = core.sealer.lost_height
-    if not lost or len(core.ledger.sealers()) > 1 or accept_loss:
+    if not lost or accept_loss:
         return
     raise NodeError(
         f"nobody who was met has block {core.ledger.head.height + 1}, and this computer has sealed up to {lost}",

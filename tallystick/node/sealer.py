@@ -176,6 +176,11 @@ class Sealer:
         is_sure = step == STEP_PRECOMMIT and self._sealers == (self._core.node_key.public,)
         return voted if voted > self._core.ledger.head.height + (0 if is_sure else 1) else 0
 
+    @property
+    def waits_for_content(self) -> bool:
+        """Whether the next block is sealed, and nobody who was met has what it holds."""
+        return self._height is not None and (self._height.waits_for_content or self._to_decide is not None)
+
     def unmute(self, now: int) -> None:
         """The person has settled that this is the only copy of the node: sign again, above all that it has signed.
 
@@ -580,7 +585,7 @@ class Sealer:
 
     def report(self, now: int) -> dict[str, Any]:
         """The same for `tally seal`."""
-        fact = self.fact()
+        fact, late = self.fact(), self.waits_for_content
         head = self._core.ledger.head
         return {
             "height": head.height,
@@ -589,5 +594,5 @@ class Sealer:
             "ready": 0 if fact is None else len(fact.ready),
             "quorum": quorum(len(self._sealers)),
             "waits_for": self.waits_for(now),
-            "warning": self.muted or self.clock_warning or None,
+            "warning": self.muted or self.clock_warning or ("what the next block holds is not here" if late else None),
         }

@@ -234,6 +234,12 @@ class Height(Rounds):
         """
         return self._docket.answer(status)
 
+    @property
+    def waits_for_content(self) -> bool:
+        """Whether a quorum has decided this height, and what its block holds is not here."""
+        is_certain = self._certificate is not None or bool(self._docket.votes.committed)
+        return self.decided is None and is_certain
+
     def pol(self, round_: int, block_id: bytes) -> list[bytes]:
         """The prevotes that show a quorum for a block in a round: the answer to another one's `NeedPol`."""
         votes = self._docket.votes

@@ -15,6 +15,7 @@ from tallystick.node.core import NodeCore
 from tallystick.node.errors import NodeError
 from tallystick.node.guard import MemoryGuard
 from tallystick.node.muting import check_can_unmute, check_is_whole
+from tallystick.protocol.assembly import Missing, judge
 from tallystick.protocol.quorum import quorum
 from tests.sim.cheat import Cheat, Mood
 from tests.sim.cluster import QUICK, Backup, Cluster, Machine, SimCrash
@@ -366,7 +367,15 @@ def _heal(cluster: Cluster, plan: Plan) -> bool:
         # Nothing more can be asked: there is no quorum without those who cheat, or must not speak.
         cluster.run(15_000)
         return False
-    cluster.run_until(is_over, within_ms, "everybody agrees once everything works")
+    cluster.run_unless(is_over, within_ms)
+    lost = [row for row in cluster.honest() if _has_lost_what_is_sealed(row)]
+    if not is_over() and lost:
+        # A block is sealed, and what it holds was on one disk that is lost: the way out is to found anew.
+        assert not any(_can_decide(row) for row in cluster.honest()), cluster.failure("somebody has what it holds")
+        for machine in lost:
+            machine.may_stay_mute = True
+        return False
+    cluster.run_until(is_over, 0, "everybody agrees once everything works")
     for machine in cluster.honest():
         if not machine.live.sealer.muted:
             try:
@@ -383,6 +392,20 @@ def _are_enough(cluster: Cluster, plan: Plan) -> bool:
     return len(away) <= may_be_away(plan.sealers)
 
 
+def _has_lost_what_is_sealed(machine: Machine) -> bool:
+    sealer = machine.live.sealer
+    return bool(sealer.muted) and sealer.waits_for_content and len(machine.live.ledger.sealers()) == 1
+
+
+def _can_decide(machine: Machine) -> bool:
+    """Whether everything is here that a block consists of for which there is a quorum."""
+    height, ledger = machine.live.sealer._height, machine.live.ledger
+    if height is None:
+        return False
+    bodies = [height.body(block_id) for block_id in height._docket.votes.committed]
+    return any(body is not None and not isinstance(judge(ledger, body), Missing) for body in bodies)
+
+
 def _has(machine: Machine, entry_id: bytes) -> bool:
     return machine.core is not None and machine.core.ledger.knows(entry_id)
 
@@ -397,7 +420,11 @@ def _speak_again(cluster: Cluster, machine: Machine) -> None:
     if core is None or not _waits_for_its_person(machine):
         return
     check_can_unmute(core)
-    check_is_whole(core, accept_loss=True)
+    try:
+        check_is_whole(core, accept_loss=True)
+    except NodeError as error:
+        assert error.reason == "sealed-elsewhere", error
+        return
     if core.sealer.lost_height and len(core.ledger.sealers()) == 1:
         # Whoever seals alone gives up the blocks that were on the lost disk and nowhere else.
         cluster.oracles.forget(from_height=max(row.live.ledger.head.height for row in cluster.honest()) + 1)

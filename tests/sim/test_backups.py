@@ -8,6 +8,9 @@ import pytest
 
 from tallystick.node.errors import NodeError
 from tallystick.node.muting import check_can_unmute, check_is_whole
+from tallystick.protocol.ballot import make_precommit
+from tallystick.protocol.block import read_certificate_untrusted
+from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import offer, partners, refused, settle, state_of
 
@@ -146,3 +149,37 @@ def test_who_seals_alone_is_asked_about_a_single_lost_block_too(cluster: Cluster
     assert caught.value.reason == "lost-blocks"
     assert f"sealed up to {height + lost}" in caught.value.message
     check_is_whole(ana.live, accept_loss=True)
+
+
+def test_a_block_whose_vote_is_with_others_is_not_given_up(cluster: Cluster) -> None:
+    """That height is decided: whoever knows the vote would wait for its block for ever. It used to be sealed anew."""
+    partners(cluster, "ana", "bo", seal=False)
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    cluster.back_up(ana)
+    cluster.switch_off(bo)
+    height = cluster.height()
+    offer(cluster, "ana")
+    cluster.run_until(lambda: cluster.height() == height + 1, 60_000, "sealed")
+    row = ana.live.archive.block(height + 1)
+    assert row is not None
+    certificate = read_certificate_untrusted(row.certificate)
+    key, ledger = ana.live.node_key, ana.live.ledger.id
+    cluster.put_back(ana)
+    cluster.boot(bo)
+    vote = make_precommit(
+        KeySigner(key, ledger),
+        ledger=ledger,
+        height=height + 1,
+        round_=certificate.round,
+        block_id=certificate.block_id,
+    )
+    bo.live.sealer.receive([vote.wire()], key.public, cluster.clock(bo))
+    assert bo.live.sealer.waits_for_content
+    cluster.boot(ana)
+    cluster.connect_all()
+    cluster.run_until(lambda: ana.live.sealer.waits_for_content, 60_000, "bo has told it")
+    with pytest.raises(NodeError) as caught:
+        check_is_whole(ana.live, accept_loss=True)
+    assert (caught.value.reason, ana.live.sealer.lost_height) == ("sealed-elsewhere", height + 1)
+    assert "re-found" in str(caught.value.hint)
+    assert bo.live.sealer.report(cluster.clock(bo))["warning"] == "what the next block holds is not here"
