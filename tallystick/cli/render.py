@@ -6,17 +6,9 @@ The rows are those of `node/reads`; what a person needs less often (hashes, keys
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final
 
-from tallystick.cli.render_audit import audit
-from tallystick.cli.render_charter import charter_check
-from tallystick.cli.render_evidence import evidence_text
-from tallystick.cli.render_explain import explain
-from tallystick.cli.render_keys import devices, fork, recoveries
-from tallystick.cli.render_money import charter_diff, charter_simulate, market, settlement, statement
-from tallystick.cli.render_peers import peers
-from tallystick.cli.render_status import status
-from tallystick.cli.render_votes import SAID, proposal_lines, proposals
 from tallystick.cli.text import clean, clean_lines, day, due, short, signed, stamp, table, who
 from tallystick.node.currency import amount_text
 
@@ -217,9 +209,14 @@ def show(answer: Row, now_ms: int) -> str:
     lines += [f"next: {clean(each)}{_until(answer, now_ms)}" for each in answer.get("next") or ()]
     if answer["words_missing"]:
         lines.append("its words are missing: they were erased, or have not arrived")
-    lines += proposal_lines(answer)
+    if answer.get("proposal"):
+        from tallystick.cli.render_votes import proposal_lines
+
+        lines += proposal_lines(answer)
     rows = answer["postings"]
     if rows:
+        from tallystick.cli.render_explain import explain
+
         lines += ["moved:", *(f"  {line}" for line in explain(rows, now_ms).split("\n"))]
     hidden = {"kind", "member", "name", "status", "reason", "detail", "height", "state", "postings", "words_missing"}
     hidden |= {"next", "until", "silence"}
@@ -241,6 +238,8 @@ def _until(answer: Row, now_ms: int) -> str:
 def _for_people(answer: Row, key: str, value: Any) -> Any:
     """A part of an entry without what is said in words already, and with money in the unit that people write."""
     if key == "proposal" and value is not None:
+        from tallystick.cli.render_votes import SAID
+
         return {name: each for name, each in value.items() if name not in SAID}
     if key == "money" and value is not None:
         return _in_units(value, value["currency"])
@@ -342,10 +341,34 @@ def charter_show(answer: Row, now_ms: int) -> str:
     return f"# {head}, hash {short(answer['hash'])}\n{to_toml(answer['document'])}"
 
 
+def evidence(answer: Row, now_ms: int) -> str:
+    """The files of a deal."""
+    from tallystick.cli.render_evidence import evidence_text
+
+    return evidence_text(answer)
+
+
+def charter_check(answer: Row, now_ms: int) -> str:
+    """What may hurt in a charter."""
+    from tallystick.cli.render_charter import charter_check as checked
+
+    return checked(answer)
+
+
+def _late(module: str, name: str) -> Callable[[Any, int], str]:
+    """A function of another module, which is imported when there is something for it to show: a command shows one."""
+
+    def render(answer: Any, now_ms: int) -> str:
+        text: str = getattr(import_module(f"tallystick.cli.{module}"), name)(answer, now_ms)
+        return text
+
+    return render
+
+
 RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "points": points,
-    "evidence": lambda answer, now_ms: evidence_text(answer),
-    "explain": explain,
+    "evidence": evidence,
+    "explain": _late("render_explain", "explain"),
     "deals": deals,
     "offers": offers,
     "partners": partners,
@@ -353,19 +376,19 @@ RENDER: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "log": log,
     "show": show,
     "blocks": blocks,
-    "peers": peers,
-    "proposals": proposals,
-    "charter_check": lambda answer, now_ms: charter_check(answer),
+    "peers": _late("render_peers", "peers"),
+    "proposals": _late("render_votes", "proposals"),
+    "charter_check": charter_check,
     "charter_show": charter_show,
     "prove_points": proof,
-    "status": status,
-    "devices": devices,
-    "recoveries": recoveries,
-    "fork": fork,
-    "audit": audit,
-    "market": market,
-    "statement": statement,
-    "settlement": settlement,
-    "charter_diff": charter_diff,
-    "charter_simulate": charter_simulate,
+    "status": _late("render_status", "status"),
+    "devices": _late("render_keys", "devices"),
+    "recoveries": _late("render_keys", "recoveries"),
+    "fork": _late("render_keys", "fork"),
+    "audit": _late("render_audit", "audit"),
+    "market": _late("render_money", "market"),
+    "statement": _late("render_money", "statement"),
+    "settlement": _late("render_money", "settlement"),
+    "charter_diff": _late("render_money", "charter_diff"),
+    "charter_simulate": _late("render_money", "charter_simulate"),
 }
