@@ -402,10 +402,15 @@ class Intake:
         state, pool = self._ledger.state, self._ledger.pool
         row = state.devices.get(entry.device)
         sealed = -1 if row is None else row.head_seq
-        count, size = pool.weights.get(entry.device, (0, 0))
         times = NAMED_TIMES if asked or entry.seq <= self._named.get(entry.device, -1) else 1
-        entries_max = times * PENDING_PER_DEVICE_MAX
-        return entry.seq - sealed > entries_max or count >= entries_max or size >= times * PENDING_BYTES_MAX
+        entries_max, size_max = times * PENDING_PER_DEVICE_MAX, times * PENDING_BYTES_MAX
+        if entry.seq - sealed > entries_max:
+            return True
+        if len(pool) < entries_max and pool.size < size_max:
+            # All together are not too much, so the books need not be looked into.
+            return False
+        count, size = pool.weights.get(entry.device, (0, 0))
+        return count >= entries_max or size >= size_max
 
     def _lend(self, peer: PeerKey) -> bool:
         """Whether one entry more is taken beyond the limits, because a sealed block may need it.

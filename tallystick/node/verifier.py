@@ -32,7 +32,7 @@ INLINE_CHECKS_MAX: Final = 3
 #: A batch from this size on is shared between the threads if nothing else is being judged.
 SHARED_CHECKS_MIN: Final = 16
 #: With so many signatures waiting helpers are worth their start.
-HELPED_CHECKS_MIN: Final = 512
+HELPED_CHECKS_MIN: Final = 256
 #: Helpers that had nothing to do for so long go.
 IDLE_S: Final = 10.0
 

@@ -54,12 +54,14 @@ class Pool:
     has come, they never hear.
     """
 
-    __slots__ = ("_branches", "_children", "_history", "_kinds", "_tips", "_unbooked", "_weights", "entries")
+    __slots__ = ("_branches", "_children", "_history", "_kinds", "_tips", "_unbooked", "_weights", "entries", "size")
 
     def __init__(self, history: History) -> None:
         self._history = history
         self.entries: dict[bytes, Pending] = {}
         """Parents always come before what refers to them."""
+        self.size = 0
+        """Bytes of all of them: see `Pending`."""
         self._unbooked: dict[bytes, Pending] = {}
         """Those that the books do not have yet, in the same order."""
         self._kinds: dict[str, int] = {}
@@ -108,11 +110,13 @@ class Pool:
         """Add an entry whose parents are all known."""
         pending = Pending(entry, body, *self._place(entry))
         self.entries[entry.id] = self._unbooked[entry.id] = pending
+        self.size += pending.size
         return pending
 
     def remove_last(self, entry_id: bytes) -> None:
         """Take back an entry that nothing refers to (a trial, or one that is refused after all)."""
         pending = self.entries.pop(entry_id)
+        self.size -= pending.size
         if self._unbooked.pop(entry_id, None) is not None:
             return
         self._tips.pop(entry_id, None)
@@ -143,7 +147,10 @@ class Pool:
         entries, unbooked = self.entries, self._unbooked
         for entry_id in sealed:
             pending = entries.pop(entry_id, None)
-            if pending is None or unbooked.pop(entry_id, None) is not None:
+            if pending is None:
+                continue
+            self.size -= pending.size
+            if unbooked.pop(entry_id, None) is not None:
                 continue
             self._tips.pop(entry_id, None)
             self._children.pop(entry_id, None)

@@ -479,7 +479,7 @@ def test_a_sealer_that_names_more_than_it_has_lifts_the_limit_so_far(recorded: t
             (1, NAMED_TIMES * PENDING_BYTES_MAX, 0),
         )
     ):
-        pool.weights[entry.device] = (count, size)
+        pool.weights[entry.device], pool.size = (count, size), NAMED_TIMES * PENDING_BYTES_MAX
         another = _with_time(bo, entry, cluster.now + number)
         batch, _ = intake.open([entry_wire(another)], bo.key, cluster.now)
         assert len(batch.entries) == taken
