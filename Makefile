@@ -46,7 +46,7 @@ format: setup
 	.venv/bin/ruff format .
 
 test: lint
-	$(PYTEST) -q -n 2 --dist loadfile
+	$(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # A hundred thousand made-up histories under as many charters beside the networks: about a quarter of an hour.
 sim: setup

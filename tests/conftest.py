@@ -33,7 +33,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with processes of their own come first: one that began last would keep one core waiting for minutes."""
+    """Files with processes of their own come first, for one that began last would keep one core waiting for minutes.
+
+    `--no-loadscope-reorder` keeps this order.
+    """
     items.sort(key=lambda item: "integration" not in item.path.parts)
 
 
