@@ -1,4 +1,4 @@
-"""Signed entries into a node's store: real frames, real LevelDB, every signature judged on two threads.
+"""Signed entries into a node's store: real frames, real LevelDB, every signature judged by the node's own verifier.
 
 What is measured is what a node does with entries that a peer sends: `NodeCore` takes the frames, the verifier of
 `service` judges, entries are checked, added to the graph, stored and announced. The yardstick is what two cores verify
