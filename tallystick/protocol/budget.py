@@ -36,16 +36,14 @@ def count(act: Act, rule: str, length: int, amount: int, *who: str) -> None:
     """Count `amount` (negative: take it back) in the present period: in all, or for each of these names."""
     if not amount:
         return
-    counts = act.state.counts
-    start = act.state.founding.time
-    index = (act.at - start) // length
-    name = f"{rule}.{length}"
+    counts, name = act.state.counts, f"{rule}.{length}"
+    index, until = _period(act, length)
     for each in who or ("",):
         key = (name, index, each)
         row = counts.get(key)
         value = amount if row is None else row.value + amount
         if value:
-            counts.set(key, Count(value, start + (index + 1) * length))
+            counts.set(key, Count(value, until))
         else:
             counts.delete(key)
 
@@ -63,10 +61,9 @@ def commit_of_pool(act: Act, rules: Step | Open, pair: str, amount: int) -> None
     if act.state.balance(POINT, "pool") < amount:
         raise EntryError(Reason.POOL_EMPTY)
     step_id = "" if isinstance(rules, Open) else rules.id
-    rule, length, start = rule_of(step_id), rules.period, act.state.founding.time
-    index = (act.at - start) // length
-    until = start + (index + 1) * length
-    counts, name = act.state.counts, f"{rule}.{length}"
+    rule = rule_of(step_id)
+    counts, name = act.state.counts, f"{rule}.{rules.period}"
+    index, until = _period(act, rules.period)
     in_all = _and_more(counts.rows.get((name, index, "")), amount, until)
     if in_all.value > rules.budget:
         raise EntryError(Reason.BUDGET_EXHAUSTED, f"{rule}.budget")
@@ -80,6 +77,12 @@ def commit_of_pool(act: Act, rules: Step | Open, pair: str, amount: int) -> None
     counts.set((name, index, ""), in_all)
     if between is not None:
         counts.set((name, index, pair), between)
+
+
+def _period(act: Act, length: int) -> tuple[int, int]:
+    """Number of the present period of this length (ms), and when it ends."""
+    index = period_index(act, length, act.at)
+    return index, act.state.founding.time + (index + 1) * length
 
 
 def _and_more(row: Count | None, amount: int, until: int) -> Count:

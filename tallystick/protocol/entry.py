@@ -151,7 +151,8 @@ class Entry:
     def body(self) -> dict[str, Any]:
         body = self._body
         if body is None:
-            body = self._body = _decode_body(self.raw_body or b"\x80")
+            assert self.raw_body is not None
+            body = self._body = _decode_body(self.raw_body)
         return body
 
     def __eq__(self, other: object) -> bool:
