@@ -80,7 +80,12 @@ def home_lines(home: Home) -> list[str]:
 
 
 def sealing_text(answer: Mapping[str, Any], *, asked: bool = True) -> str:
-    """What `tally seal` came to, or would come to."""
+    """What `tally seal` came to, or would come to, and what stands in its way."""
+    warning = answer.get("warning")
+    return _sealing_line(answer, asked=asked) + (f"\n{clean(warning)}" if warning else "")
+
+
+def _sealing_line(answer: Mapping[str, Any], *, asked: bool) -> str:
     if answer.get("sealed"):
         return f"sealed: now at #{answer.get('height')}"
     if not answer.get("pending"):

@@ -315,6 +315,8 @@ def test_trial_says_what_would_happen() -> None:
     [
         ({"sealed": 1, "height": 9}, "sealed: now at #9"),
         ({"sealed": 0, "pending": 0}, "nothing waits to be sealed"),
+        ({"sealed": 0, "pending": 0, "warning": None}, "nothing waits to be sealed"),
+        ({"sealed": 0, "pending": 0, "warning": "this clock is off"}, "nothing waits to be sealed\nthis clock is off"),
         ({"sealed": 0, "pending": 2, "waiting_for": [{"name": "Ana"}]}, "asked for; finality waits for Ana"),
         ({"sealed": 0, "pending": 2}, "asked for; the others must answer"),
     ],
