@@ -18,6 +18,7 @@ from tallystick.protocol.charter import Charter, from_bytes
 from tallystick.protocol.duty import follow_amendment
 from tallystick.protocol.records import CharterRow
 from tallystick.protocol.records_governance import Amendment
+from tallystick.protocol.refounding import is_waiting
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act
@@ -52,7 +53,8 @@ def adopt(act: Act, proposal_id: bytes, proposal: Proposal) -> bool:
 def due_now(act: Act) -> Charter | None:
     """The charter that comes into force at the end of this block, if one does."""
     row = act.state.amendments.get("")
-    if row is None or row.due > act.at:
+    # Its grace stands still while too few are back since the ledger was founded anew.
+    if row is None or row.due > act.at or is_waiting(act.state):
         return None
     charter = from_bytes(row.data)
     if moves_currency(act.state, act.charter, charter):

@@ -48,6 +48,8 @@ _MOMENTS: Final = ("deadline", "delivered_at", "decided", "disputed")
 def stand_still(act: Act, *, founder: bytes, device: bytes, row: Refounded) -> None:
     """The state of the other ledger becomes that of this one: the founder is here, all others are waited for."""
     state = act.state
+    if (before := state.refounded.get("")) is not None:
+        _rest_on(state, before.time, row.time)
     for key, tick in list(state.due.items()):
         if tick.what.startswith(("proposal.", "recovery.")):
             state.due.delete(key)
@@ -66,7 +68,10 @@ def stand_still(act: Act, *, founder: bytes, device: bytes, row: Refounded) -> N
     for member_id, member in list(state.members.items()):
         if member.status == "active" and member_id != founder:
             counts = is_full_partner(member, row.time)
-            state.awaited.set(member_id, Awaited(counts, member.away_until))
+            # Whoever has not joined the ledger before this one either was away until the date noted then.
+            waited = state.awaited.get(member_id)
+            away_until = member.away_until if waited is None else waited.away_until
+            state.awaited.set(member_id, Awaited(counts, away_until))
             state.members.set(member_id, msgspec.structs.replace(member, away_until=_AWAY_FOR_EVER))
     state.refounded.set("", row)
     _seat(state, founder, device, act.at)
@@ -121,6 +126,17 @@ def join(act: Act, member: Member) -> None:
         state.refounded.set("", msgspec.structs.replace(row, joined=row.joined + 1))
     if not is_waiting(state):
         _wake(act)
+
+
+def _rest_on(state: State, since: int, since_now: int) -> None:
+    """What rests since a founding before this one has the time left that it had then, counted from the newer block."""
+    later = since_now - since
+    for key in sorted(state.held):
+        tick = state.held[key]
+        moved = (max(key[0], since) + later, key[1])
+        state.held.delete(key)
+        state.held.set(moved, tick)
+        _put_off(state, tick.what, tick.ref, moved, later)
 
 
 def _wake(act: Act) -> None:

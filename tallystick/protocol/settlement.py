@@ -17,8 +17,8 @@ import msgspec
 from tallystick.protocol import lots
 from tallystick.protocol.act import POINT, Act, Context
 from tallystick.protocol.deal_sweep import in_order_of_acceptance, sell_out
+from tallystick.protocol.money_rules import lapse_unconfirmed
 from tallystick.protocol.pay import account_of
-from tallystick.protocol.ticks import TICKS
 from tallystick.protocol.totals import total, used_name
 
 if TYPE_CHECKING:
@@ -174,12 +174,7 @@ def end_everything(act: Act) -> None:
     """Before the whole is sold every open deal ends, and money that nobody has confirmed does not come any more."""
     for deal_id in in_order_of_acceptance(act.state):
         sell_out(act, deal_id)
-    for entry_id in sorted(act.state.money):
-        row = act.state.money[entry_id]
-        if row.kind in ("subscribe", "donate") and row.due is not None:
-            tick = act.state.due[row.due]
-            act.unschedule(row.due)
-            TICKS[tick.what](act, entry_id)
+    lapse_unconfirmed(act)
 
 
 def _pay(act: Act, settlement: Settlement, share: Share, *, complete: bool) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
+from tallystick.protocol.charter import read_charter
 from tallystick.protocol.errors import BlockError, EntryError, Reason
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.away import Away
 from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.deliver import Deliver
+from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.refound import Rejoin
@@ -18,6 +22,7 @@ from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.refounding import signatures_needed
 from tallystick.protocol.sealers import active_sealers
 from tests.support.builders import DAY_MS, World
+from tests.support.governance import passed, proposal
 from tests.support.market import MARKET
 from tests.support.refounding import follow, founding_anew, refound, rejoin
 
@@ -168,6 +173,59 @@ def test_open_votes_end_without_effect() -> None:
     new = refound(old, "ana", "bo")
     assert new.ledger.state.proposals[proposal].status == "failed"
     assert not [tick for tick in new.ledger.state.held.values() if tick.ref == proposal]
+
+
+def test_an_amendment_in_its_grace_rests_and_has_then_the_time_that_it_had() -> None:
+    """Founded anew long after it was due: it is not in force before people are back, and then after its grace."""
+    old = world_of("bo", "cy")
+    charter = read_charter(copy.deepcopy(MARKET) | {"name": "Another"})
+    passed(old, "ana", "amend", "ana", "bo", "cy", charter=charter.bytes)
+    new = refound(old, "ana", "bo", later=40 * DAY_MS)
+    left = old.ledger.state.amendments[""].due - old.ledger.head.time
+    assert new.ledger.state.charter_row.version == 1
+    rejoin(new, "bo")
+    at = new.history.entries[new.people["bo"].prev or b""].at
+    assert new.ledger.state.amendments[""].due == at + left
+    assert new.ledger.state.charter_row.version == 1
+    new.wait(left)
+    new.seal()
+    assert new.ledger.state.charter_row.digest == charter.hash
+
+
+def test_a_sale_ends_what_rests_too() -> None:
+    """Somebody who has no points and is not back had given money that nobody confirmed: it lapses with the sale."""
+    money = {"sale": {"currency": "EUR", "preference": "none"}, "donation": {"currency": "EUR"}}
+    old = World.found(copy.deepcopy(MARKET) | money | {"points": {"pool": 1_000}}, "bo", "cy", "di")
+    given = old.do("di", Donate(amount=5))
+    new = refound(old, "ana", "bo")
+    rejoin(new, "bo", "cy")
+    assert new.ledger.state.money[given].due in new.ledger.state.held
+    assert proposal(new, passed(new, "ana", "sale", "ana", "bo", "cy", proceeds=100)).status == "passed"
+    assert given not in new.ledger.state.money
+    rejoin(new, "di")
+    assert not new.ledger.state.held
+
+
+def test_what_rests_twice_has_the_time_that_it_had_at_first() -> None:
+    """A second founding anew takes nothing from a review that still rests, nor does it forget until when somebody is
+    away."""
+    old = world_of("bo", "cy")
+    deal = old.accepted("bo", "cy", "roast", 3)
+    old.do("bo", Deliver(deal=deal, units=3))
+    old.seal()
+    until = old.now + 400 * DAY_MS
+    old.do("cy", Away(until=until))
+    old.seal()
+    second = refound(old, "ana", "bo", later=40 * DAY_MS)
+    left = (old.ledger.state.deals[deal].due or (0, 0))[0] - old.ledger.head.time
+    rejoin(second, "bo")
+    second.wait(50 * DAY_MS)
+    second.send("bo", Away(until=second.now + DAY_MS))
+    third = refound(second, "ana", "bo", later=30 * DAY_MS)
+    rejoin(third, "bo", "cy")
+    cy = third.people["cy"]
+    assert (third.ledger.state.deals[deal].due or (0, 0))[0] == third.history.entries[cy.prev or b""].at + left
+    assert third.ledger.state.members[cy.member].away_until == until
 
 
 def test_sealers_come_back_with_their_partners() -> None:
