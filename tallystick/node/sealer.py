@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid
 from tallystick.node.allowance import Allowance
+from tallystick.node.clock_words import ALONE_MS_MAX, doubt_words
 from tallystick.node.early import Early
 from tallystick.node.intake import BlameError
 from tallystick.node.view import SealingFact
@@ -57,10 +58,6 @@ log = logging.getLogger("tallystick.sealing")
 
 #: So many pending entries are sealed whatever the interval says.
 PENDING_MAX: Final = 256
-#: A clock further than this from the median of the sealers signs no READY.
-CLOCK_MS_MAX: Final = 600_000
-#: A sole sealer that has rested for so long asks the person for the date first.
-ALONE_MS_MAX: Final = 30 * 86_400_000
 #: How long after a start somebody is waited for who might know of votes that this database does not.
 MEET_MS: Final = 10_000
 RESTORED: Final = "the database is older than what this node has signed: a backup was put back"
@@ -287,20 +284,22 @@ class Sealer:
 
     def _has_time(self, now: int) -> bool:
         """Whether this clock can be right."""
-        head = self._core.ledger.head
-        if len(self._sealers) == 1:
-            stale = bool(head.height) and now > head.time + ALONE_MS_MAX and not self._date_confirmed
-            self.clock_warning = (
-                "the last block is more than 30 days old: check the date, then `tally seal`" if stale else ""
-            )
-            return not stale
-        clocks = sorted(
-            [0, *(row.clock for peer, row in self._core.sync.sessions.items() if row.greeted and peer in self._sealers)]
-        )
-        off = clocks[(len(clocks) - 1) // 2]
-        is_off = abs(off) > CLOCK_MS_MAX
-        self.clock_warning = f"this clock is {abs(off) // 60_000} minutes off those of the others" if is_off else ""
-        return not is_off
+        self.clock_warning = self._clock_words(now)
+        return not self.clock_warning
+
+    def _clock_words(self, now: int) -> str:
+        """Why nothing is sealed by this clock, in words; empty where it can be right."""
+        return doubt_words(self._core, self._sealers, now, is_confirmed=self._date_confirmed)
+
+    def warning(self, now: int) -> str:
+        """Why this node seals nothing though something waits, but that it is mute; empty where nothing is in the way.
+
+        Looked at anew: by a clock that is late nothing is due, and so nobody has asked.
+        """
+        ledger = self._core.ledger
+        if self._core.alarm or not self._seals() or not (len(ledger.pool) or ledger.due_by(now)):
+            return self._core.alarm
+        return self._clock_words(now)
 
     def _fires_at(self) -> int | None:
         """When the policy asks for a block: what waits is old enough, or much, or somebody is in a hurry."""
@@ -594,5 +593,5 @@ class Sealer:
             "ready": 0 if fact is None else len(fact.ready),
             "quorum": quorum(len(self._sealers)),
             "waits_for": self.waits_for(now),
-            "warning": self.muted or self.clock_warning or ("what the next block holds is not here" if late else None),
+            "warning": self.muted or self.warning(now) or ("what the next block holds is not here" if late else None),
         }

@@ -450,6 +450,7 @@ class Node:
             sealing=core.sealer.fact(),
             read_only=None if self.read_only is None else self.read_only.message,
             mute=core.sealer.muted or None,
+            warning=core.sealer.warning(now_ms()) or None,
             seen_by=core.sync.seen_by(),
             catching_up=self.progress.fact(now_ms(), height=core.ledger.head.height, entries=self._entries()),
         )

@@ -105,6 +105,8 @@ class NodeFacts:
     """Why nothing can be written, in words."""
     mute: str | None = None
     """Why this node does not vote, in words."""
+    warning: str | None = None
+    """What else keeps it from sealing, in words: its clock, or that it trusts the ledger no more."""
     seen_by: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
     """Pending entry -> node keys of others that are known to have it."""
     catching_up: CatchingUpFact | None = None

@@ -9,10 +9,20 @@ Source: docs/spec/finality.md#timers
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 NEVER: Final = 2**62
+
+
+def middle_offset(offsets: Iterable[int]) -> int:
+    """The middle of how far clocks are ahead of ours, our own 0 among them; of two in the middle the one further off.
+
+    So two that differ know it both, and whoever has told the right time with most of the others is not stopped by one.
+    """
+    rows = sorted(offsets)
+    return max(rows[(len(rows) - 1) // 2], rows[len(rows) // 2], key=abs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from tallystick.protocol.block import Certificate
 from tallystick.protocol.docket import Docket
 from tallystick.protocol.errors import BlockError, BlockReason
 from tallystick.protocol.evidence import Vote
-from tallystick.protocol.presence import Presence, Timer
+from tallystick.protocol.presence import Presence, Timer, middle_offset
 from tallystick.protocol.proposal import Proposal, make_proposal
 from tallystick.protocol.ready import Ready, frontier_hash, make_ready
 from tallystick.protocol.sealing import Status, make_status
@@ -503,8 +503,13 @@ class Rounds:
         )
 
     def _skew(self) -> int | None:
-        offsets = sorted(offset for index, offset in self._offsets.items() if index != self._me)
-        return offsets[(len(offsets) - 1) // 2] if offsets else None
+        """How far ahead of ours the middle of the sealers' clocks is; None where nobody has said.
+
+        Who has not been heard counts as if it agreed with us: a single one that lies, and is heard before all others,
+        would otherwise keep everybody from beginning, so that those others were never heard.
+        """
+        heard = [offset for index, offset in self._offsets.items() if index != self._me]
+        return middle_offset([*heard, *[0] * (len(self.setting.sealers) - len(heard))]) if heard else None
 
     def _is_clock_right(self) -> bool:
         skew = self._skew()

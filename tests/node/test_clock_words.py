@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.ledgers import Writer, sealed
-from tallystick.node.clock_words import QUIET_MS, clock_words
+from tallystick.node.clock_words import CLOCK_MS_MAX, QUIET_MS, clock_words
 from tallystick.node.core import NodeCore
-from tallystick.node.sealer import CLOCK_MS_MAX
 from tallystick.node.session import Session
 from tallystick.node.store_memory import MemoryStore
 

@@ -565,6 +565,8 @@ def test_status_of_a_store_that_cannot_write() -> None:
     kept.store.guard.distrust()
     answer = ask(kept.look(), "status")
     assert answer["mute"] is True
+    answer = ask(kept.look(node=NodeFacts(warning="this clock is 60 minutes off those of the others")), "status")
+    assert answer["waits"][0] == "this computer seals nothing: this clock is 60 minutes off those of the others"
 
 
 def test_status_of_a_stranger(market: Kept) -> None:

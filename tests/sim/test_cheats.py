@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tallystick.node import messages as m
 from tallystick.node.desk import Desk
+from tallystick.node.transport import Frame
+from tallystick.protocol.ballot import STEP_PROPOSE
 from tallystick.protocol.evidence import find_evidence
+from tallystick.protocol.sealing import make_status
+from tallystick.protocol.signed import KeySigner
 from tests.sim.cheat import Cheat, Mood
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import copy_of, hand, offer, partners, refused, settle, state_of, twin_of
@@ -138,6 +143,49 @@ def test_a_clock_that_is_a_day_off_makes_no_time(four: Cluster, hours: int) -> N
     assert state_of(four, "bo", entry)["status"] == "sealed"
     head = four.machines["ana"].live.ledger.head
     assert abs(head.time - four.now) < 60_000
+
+
+@pytest.mark.parametrize("names", [("ana", "bo", "cy"), ("ana", "bo", "cy", "di")])
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_lies_before_anybody_else_is_heard_stops_nobody(names: tuple[str, ...], hours: int) -> None:
+    """One STATUS of each height was enough: everybody else thought that its own clock was wrong, and did not begin."""
+    with Cluster(3) as cluster:
+        partners(cluster, *names)
+        liar = _cheats(cluster, names[-1], Mood(withhold=100))
+        status = make_status(
+            KeySigner(liar.node, cluster.ledger_id),
+            ledger=cluster.ledger_id,
+            height=cluster.height() + 1,
+            round_=-1,
+            step=STEP_PROPOSE,
+            prevotes=0,
+            precommits=0,
+            now=cluster.now + hours * 3_600_000,
+        )
+        for name in names[:-1]:
+            frame = m.encode_message(m.Sealing([status.wire()]))
+            cluster.feed(cluster.machines[name], Frame(peer=liar.key, data=frame))
+        offer(cluster, "ana")
+        settle(cluster)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_of_two_whose_clocks_differ_both_are_told(hours: int) -> None:
+    """Only the one who was ahead was told, and it may have been right."""
+    with Cluster(4) as cluster:
+        partners(cluster, "ana", "bo")
+        cluster.machines["bo"].skew_ms = hours * 3_600_000
+        cluster.disconnect_all()
+        cluster.connect_all()
+        cluster.run(1000)
+        height = cluster.height()
+        offer(cluster, "ana")
+        cluster.run(60_000)
+        assert cluster.height() == height
+        for name in ("ana", "bo"):
+            core = cluster.machines[name].live
+            assert "minutes off" in core.sealer.warning(cluster.clock(cluster.machines[name]))
+            assert not core.sealer.is_active
 
 
 def test_a_cheat_is_told_apart_from_a_person(four: Cluster) -> None:
