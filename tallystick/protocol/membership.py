@@ -21,7 +21,11 @@ PROBATION_FREE_MS = 30 * DAY_MS
 
 
 def is_suspended(member: Member, at: int) -> bool:
-    return member.suspended_from <= at < member.suspended_until
+    """Whether a suspension that a block before this one has begun lasts at `at`.
+
+    When it began is not asked: whoever is suspended would date back to before that what it may not do any more.
+    """
+    return at < member.suspended_until
 
 
 def is_active(member: Member, at: int) -> bool:

@@ -44,9 +44,9 @@ def state_of(**rows: Member) -> State:
     return state
 
 
-@pytest.mark.parametrize(("at", "is_it"), [(9, False), (10, True), (19, True), (20, False)])
-def test_a_suspension_has_a_first_moment_and_no_last(at: int, is_it: bool) -> None:
-    """From its beginning to before its end."""
+@pytest.mark.parametrize(("at", "is_it"), [(9, True), (10, True), (19, True), (20, False)])
+def test_a_suspension_holds_for_all_that_is_dated_before_its_end(at: int, is_it: bool) -> None:
+    """Also for what claims a moment before its beginning: the state knows of it."""
     row = member(suspended_from=10, suspended_until=20)
     assert is_suspended(row, at) is is_it
     assert is_active(row, at) is not is_it
