@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.node import messages as m
+from tallystick.node.alarms import disagree
 from tallystick.node.effects import Check, Verified, Verify
 from tallystick.node.errors import ExitCode, NodeError, StoreError
 from tallystick.node.intake import Batch, BlameError
@@ -28,6 +29,7 @@ from tallystick.node.messages import MessageError, Reader
 from tallystick.node.net_framing import FrameReader, FramingError, encode_frame
 from tallystick.node.sync import entry_wire, in_frames, in_parts
 from tallystick.protocol import codec
+from tallystick.protocol.assembly import OtherResultError
 from tallystick.protocol.block import read_block_untrusted
 from tallystick.protocol.errors import BlockError, DecodeError
 
@@ -263,7 +265,13 @@ class _Taking:
                 self._close(batch)
             case m.Block():
                 before = core.ledger.head.height
-                if not core.take_block(message):
+                try:
+                    is_taken = core.take_block(message)
+                except OtherResultError as error:
+                    disagree(core, error.header.height, error)
+                    self._taken.gap = core.alarm
+                    return
+                if not is_taken:
                     raise BlameError("a block comes without its entries")
                 self._taken.blocks += core.ledger.head.height - before
                 if core.ledger.head.height == before and not self._taken.gap:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
+from tallystick.node import alarms
 from tallystick.node import messages as m
 from tallystick.node.archive import row_of
 from tallystick.node.blob_exchange import BlobExchange
@@ -39,6 +40,7 @@ from tallystick.node.transport import (
     TransportEvent,
     Writable,
 )
+from tallystick.protocol.assembly import OtherResultError
 from tallystick.protocol.errors import BlockError, DecodeError, Reason
 
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ class NodeCore:
         """They come back with the ledger, and are no news."""
         self.alarm = ""
         """Why this node trusts its ledger no more; nothing is sealed then."""
+        self.disagreement: OtherResultError | None = None
+        """A sealed block that has another result here."""
         self._fresh: set[bytes] = set()
         """Pending entries that are not stored yet: that is done with the block that is being worked through."""
         self.on_block: Callable[[int], None] | None = None
@@ -115,6 +119,7 @@ class NodeCore:
         """This node has signed for founding the ledger anew, in words; it seals nothing more here then."""
         if self.watch.fork is not None:
             self.alarm = self.watch.fork.words
+        alarms.look_at_rules(self)
         self._trusted = frozenset(trusted)
         self._anchor = anchor
         self._jobs: dict[int, tuple[Batch, Session | None]] = {}
@@ -271,6 +276,9 @@ class NodeCore:
                 session.drop(0)
                 self._on_message(session, message)
                 self._read_ahead(session)
+        except OtherResultError as error:
+            # Whoever handed it on has done nothing wrong.
+            alarms.disagree(self, error.header.height, error)
         except (BlameError, BlockError, DecodeError) as error:
             self.sync.hang_up(session.peer, str(error), blame=True)
             self.sync.close(session.peer)
@@ -498,6 +506,7 @@ class NodeCore:
         self.archive.keep_block(assembled.executed, row_of(block), assembled.block_id, entries, self._fresh)
         self.archive.scrub_erased(assembled.executed)
         self.ledger.commit(assembled.executed, assembled.block_id)
+        alarms.look_at_rules(self)
         self.sync.block_settled(entry.id for entry in entries)
         self.sealer.block_came(self.now)
         self._add_loose()
@@ -517,15 +526,6 @@ class NodeCore:
     def has_evidence(self) -> bool:
         """Whether something against a sealer waits to be put on the ledger."""
         return bool(self.archive.sealings(EVIDENCE))
-
-    def raise_alarm(self, why: str) -> None:
-        """Trust the ledger no more: seal nothing, fetch no more blocks, and say so."""
-        log.critical("%s", why)
-        self.alarm = why
-        self.sync.is_stopped = True
-        self.sealer.begin(self.now)
-        if self.on_alarm is not None:
-            self.on_alarm()
 
     # -- joining -------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import msgspec
 
 from tallystick.crypto.signatures import is_valid
 from tallystick.node import messages as m
+from tallystick.node.alarms import raise_alarm
 from tallystick.node.archive import Archive, BlockRow
 from tallystick.node.intake import BlameError
 from tallystick.protocol.ballot import Prevote
@@ -137,7 +138,7 @@ class ForkWatch:
         keep_fork(core.archive, self.fork)
         for each in evidence:
             core.accused(each)
-        core.raise_alarm(self.fork.words)
+        raise_alarm(core, self.fork.words)
         for other in core.sync.sessions.values():
             self.show(other)
 

@@ -19,7 +19,7 @@ import msgpack
 from tallystick.node import layout
 from tallystick.node.foresight import Foreseen, foreseen
 from tallystick.node.names import shown, stored_name
-from tallystick.node.status_words import ALONE, ASKED, away_words, fork_words
+from tallystick.node.status_words import ALONE, ASKED, RULES_KNOWN, away_words, fork_words
 from tallystick.protocol.quorum import quorum
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
         return None
     height, block_id, time, state_root, _ = _read(head)
     answer = {"ledger": ledger.hex(), "height": height, "state_root": state_root.hex()}
-    if op == "status" and not _is_usual(store, device):
+    if op == "status" and not (_is_usual(store, device) and _row(store, "rules")[0] <= RULES_KNOWN):
         return None
     if op == "points":
         return answer | _points(store, max(now, time), ahead)

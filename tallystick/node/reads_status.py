@@ -44,8 +44,11 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
     is_due = bool(head.height) and ledger.due_by(view.now)
     missing, need = missing_sealers(view, sealers)
     waits = waits_of(view, sealers, pending, is_due, need, missing)
-    if node is not None and node.warning is not None and forked is None:
-        waits.insert(0, f"this computer seals nothing: {node.warning}")
+    warning = status_words.update_words(view.sealed.rules[""].version) if head.height else None
+    if warning is None and node is not None and forked is None:
+        warning = node.warning
+    if warning is not None:
+        waits.insert(0, f"this computer seals nothing: {warning}")
     return {
         "ledger": ledger.id.hex(),
         "name": None if view.is_empty else shown(ledger.charter.name),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import is_valid
+from tallystick.node.alarms import disagree
 from tallystick.node.allowance import Allowance
 from tallystick.node.clock_words import ALONE_MS_MAX, doubt_words
 from tallystick.node.early import Early
@@ -79,6 +80,7 @@ class Sealer:
         self._height: Height | None = None
         self._sealers: tuple[bytes, ...] = ()
         self._assembled: dict[bytes, Assembled] = {}
+        self._refused: dict[bytes, BlockError] = {}
         self._to_build: tuple[int, tuple[Ready, ...]] | None = None
         self._to_judge: dict[bytes, ProposalBody] = {}
         self._to_decide: Decide | None = None
@@ -105,6 +107,7 @@ class Sealer:
         ledger = self._core.ledger
         self._sealers = node_keys(ledger.sealers())
         self._assembled.clear()
+        self._refused.clear()
         self._to_build, self._to_decide = None, None
         self._to_judge.clear()
         self._seen.clear()
@@ -433,9 +436,8 @@ class Sealer:
                     self.mute(
                         "a vote of this node came from elsewhere: a copy of it runs, or its data are an old backup"
                     )
-                case Disagree(block_id=block_id):
-                    self._core.alarm = f"the others sealed block {block_id.hex()[:8]}, which is not valid here"
-                    log.critical("%s: update this program, or ask `tally doctor`", self._core.alarm)
+                case Disagree(certificate=certificate):
+                    disagree(self._core, certificate.height, self._refused.get(certificate.block_id))
                 case Forked(certificate=certificate):
                     self._core.alarm = f"the ledger has forked: there is another block {certificate.height}"
                     log.critical("%s", self._core.alarm)
@@ -493,6 +495,7 @@ class Sealer:
                 fresh = judge(self._core.ledger, body)
             except BlockError as error:
                 log.warning("block %s refused: %s", block_id.hex()[:8], error)
+                self._refused[block_id] = error
                 del self._to_judge[block_id]
                 self._perform(height.judged(block_id, Verdict.INVALID, now), now)
                 return

@@ -22,6 +22,17 @@ SOLD: Final = "the whole has been sold: only what settles that is left to do; `t
 EMPTY: Final = "the ledger is not here yet: `tally node` fetches it from a partner"
 
 
+#: The rules that this program knows (finality, rules).
+RULES_KNOWN: Final = 1
+
+
+def update_words(version: int) -> str | None:
+    """That the ledger goes by rules which this program does not know; None where it knows them."""
+    if version <= RULES_KNOWN:
+        return None
+    return f"update needed: the ledger goes by version {version} of the rules, and this program knows {RULES_KNOWN}"
+
+
 class Missing(NamedTuple):
     """A sealer that is not there."""
 

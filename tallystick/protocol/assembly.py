@@ -54,6 +54,15 @@ class EmptyBlockError(BlockError):
         super().__init__(BlockReason.BAD_BODY, "nothing to seal")
 
 
+class OtherResultError(BlockError):
+    """The entries of a block are here, and do something else than its header says."""
+
+    def __init__(self, made: Assembled, header: Header) -> None:
+        super().__init__(BlockReason.BAD_BODY, f"it should be {_difference(made.header, header)}")
+        self.made = made
+        self.header = header
+
+
 def node_keys(sealers: Sequence[Sealer]) -> tuple[bytes, ...]:
     """Node keys of sealers, in their order: what votes are counted by."""
     return tuple(row.node_key for row in sealers)
@@ -77,7 +86,7 @@ def assemble(ledger: Ledger, readys: Sequence[Ready], *, proposer: int, round_cr
 def judge(ledger: Ledger, body: ProposalBody) -> Assembled | Missing:
     """Make a proposed block again, and see whether it is the same.
 
-    Raises BlockError: what `check_readys` raises, BAD_BODY where another block comes of it.
+    Raises BlockError: what `check_readys` raises; OtherResultError where another block comes of it.
     """
     header = body.header
     sealers = node_keys(ledger.sealers())
@@ -87,7 +96,7 @@ def judge(ledger: Ledger, body: ProposalBody) -> Assembled | Missing:
         raise BlockError(BlockReason.NOT_PROPOSER)
     made = assemble(ledger, body.readys, proposer=header.proposer, round_created=header.round_created)
     if isinstance(made, Assembled) and made.header != header:
-        raise BlockError(BlockReason.BAD_BODY, f"it should be {_difference(made.header, header)}")
+        raise OtherResultError(made, header)
     return made
 
 
@@ -100,7 +109,8 @@ def block_checks(ledger: Ledger, block: Block) -> list[Check]:
 def check_sealed(ledger: Ledger, block: Block, *, verified: bool = False) -> Assembled | Missing:
     """Judge a sealed block that comes next, by its votes and by what it does. `verified`: its signatures are known.
 
-    Raises BlockError: what `block_checks` raises, BAD_SIGNATURE, not-in-order, BAD_BODY.
+    Raises BlockError: what `block_checks` raises, BAD_SIGNATURE, not-in-order, BAD_BODY; OtherResultError where a
+    quorum has sealed another result of these very entries.
     """
     # The entries come first: who seals block 1 is known from the founding entry alone.
     missing = tuple(entry_id for entry_id in block.entry_ids if entry_id not in ledger.pool.entries)
@@ -115,8 +125,19 @@ def check_sealed(ledger: Ledger, block: Block, *, verified: bool = False) -> Ass
         raise EmptyBlockError
     made = _execute(ledger, taken, header.time, block.readys, header.proposer, header.round_created)
     if made.header != header:
-        raise BlockError(BlockReason.BAD_BODY, f"it should be {_difference(made.header, header)}")
+        error = OtherResultError(made, header)
+        # The ids of its entries are not signed: with others anything comes of it, and whoever sent them is to blame.
+        raise error if _are_its_entries(ledger, block, made) else BlockError(error.reason, error.detail)
     return made
+
+
+def _are_its_entries(ledger: Ledger, block: Block, made: Assembled) -> bool:
+    """Whether these are surely the entries of a sealed block: its log says so, or the rule by which they are chosen."""
+    if made.header.log_root == block.header.log_root:
+        return True
+    ledger.discard()
+    chosen, unknown = ledger.select([head for ready in block.readys for head in ready.heads()], block.header.time)
+    return not unknown and {row.entry.id for row in chosen} == set(block.entry_ids)
 
 
 def _check_place(ledger: Ledger, header: Header) -> None:
