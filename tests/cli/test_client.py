@@ -40,18 +40,24 @@ class FakeNode:
                 return
             with stream:
                 self.asked.append(_request(stream))
-                stream.sendall(self.answers.pop(0) if self.answers else b"")
+                if self.asked[-1]:
+                    stream.sendall(self.answers.pop(0) if self.answers else b"")
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(10)
+        assert not self._thread.is_alive()
 
 
 def _request(stream: socket.socket) -> bytes:
+    """A whole request; empty where somebody only looked whether anybody is here."""
     data = b""
     while b"\r\n\r\n" not in data:
-        data += stream.recv(65536)
+        more = stream.recv(65536)
+        if not more:
+            return b""
+        data += more
     head, _, body = data.partition(b"\r\n\r\n")
     length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
     while len(body) < length:
