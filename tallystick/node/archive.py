@@ -443,6 +443,13 @@ class Archive:
         key = layout.height_key(layout.MESSAGE, height) + tagged_hash("seen", message)
         self.store.write([(key, message)], sync=False)
 
+    def replace_messages(self, height: int, messages: Iterable[bytes]) -> None:
+        """Keep these of a height and no others."""
+        prefix = layout.height_key(layout.MESSAGE, height)
+        rows = {prefix + tagged_hash("seen", message): message for message in messages}
+        gone = [key for key, _ in self.store.iterate(prefix=prefix) if key not in rows]
+        self.store.write(list(rows.items()), gone, sync=False)
+
     def kept_messages(self, height: int) -> list[bytes]:
         """Sealing messages that were kept for a height. When its block comes they go.
 

@@ -19,6 +19,7 @@ from tallystick.node.allowance import Allowance
 from tallystick.node.clock_words import ALONE_MS_MAX, doubt_words
 from tallystick.node.early import Early
 from tallystick.node.intake import BlameError
+from tallystick.node.kept_messages import KeptMessages
 from tallystick.node.view import SealingFact
 from tallystick.protocol import codec
 from tallystick.protocol.assembly import Assembled, EmptyBlockError, Missing, assemble, judge, node_keys
@@ -87,6 +88,7 @@ class Sealer:
         self._seen: set[bytes] = set()
         self._allowance = Allowance()
         self._early = Early()
+        self._kept = KeptMessages(core.archive, core.node_key.public)
         self._source: PeerKey | None = None
         """Whose messages are being looked at: they need not go back."""
         self._waiting_since: int | None = None
@@ -139,7 +141,7 @@ class Sealer:
         )
         self._height = machine
         self._perform(machine.start(now), now)
-        for data in archive.kept_messages(height):
+        for data in self._kept.begin(height):
             if self._height is machine:
                 self._take(data, machine, now, fresh=False)
         if self._height is machine and own is not None and machine.muted:
@@ -280,13 +282,8 @@ class Sealer:
         fires = self._fires_at()
         if not others and (fires is None or fires > now):
             return False
-        return self._has_met(now) and self._has_time(now)
-
-    def _has_met(self, now: int) -> bool:
-        return self._met or len(self._sealers) == 1 or now >= self._started + MEET_MS
-
-    def _has_time(self, now: int) -> bool:
-        """Whether this clock can be right."""
+        if not self._met and len(self._sealers) > 1 and now < self._started + MEET_MS:
+            return False
         self.clock_warning = self._clock_words(now)
         return not self.clock_warning
 
@@ -409,7 +406,7 @@ class Sealer:
                 case Persist():
                     self._persist(effect)
                 case Keep(message=message):
-                    self._core.archive.keep_message(self._core.ledger.head.height + 1, message)
+                    self._kept.keep(self._core.ledger.head.height + 1, message, self.messages)
                     self._core.sync.broadcast([message], but=self._source)
                 case Send(message=message):
                     self._seen.add(tagged_hash("seen", message))
