@@ -17,6 +17,7 @@ from tallystick.cli.errors import CommandError
 from tallystick.cli.line import ANSWER_S, connect
 from tallystick.node.clock import now_ms
 from tallystick.node.errors import ExitCode, HomeError, HomeReason, NodeError
+from tallystick.node.settings import named_ledger
 
 if TYPE_CHECKING:
     from tallystick.cli.line import Line
@@ -136,16 +137,18 @@ class Client:
     def _node(self) -> Line | None:
         """A connection to the node of the ledger that is meant: a node has one ledger, a home may have several.
 
-        Raises HomeError: NOT_FOUND, AMBIGUOUS. A mistyped name must not end in the one ledger that is there.
+        Raises ConfigError; HomeError: NOT_FOUND, AMBIGUOUS. A mistyped name must not end in the one ledger that is
+        there.
         """
+        named = wanted_ledger(self.home, self.options)
         line = connect(self.home)
         if line is None:
             return None
         several = len(self.home.ledgers()) > 1
-        if not several and wanted_ledger(self.home, self.options) is None:
+        if not several and named is None:
             return line
         try:
-            wanted = choose_ledger(self.home, self.options)
+            wanted = self.home.choose_ledger(named)
         except HomeError:
             line.close()
             raise
@@ -188,16 +191,14 @@ class Client:
 
 
 def wanted_ledger(home: Home, options: Options) -> str | None:
-    """The prefix that somebody named: on the line, in the environment or in the settings."""
+    """The prefix that somebody named: on the line, in the environment or in the settings.
+
+    Raises ConfigError, HomeError: settings with a fault are told of, whatever is asked.
+    """
     import os
 
-    if prefix := options.ledger or os.environ.get("TALLY_LEDGER"):
-        return prefix
-    path = home.config_path
-    # Reading settings takes as long as answering, and hardly any name a ledger.
-    if path.exists() and b"ledger" in path.read_bytes():
-        return home.read_config().ledger
-    return None
+    in_settings = named_ledger(home)
+    return options.ledger or os.environ.get("TALLY_LEDGER") or in_settings
 
 
 def choose_ledger(home: Home, options: Options) -> bytes:

@@ -10,14 +10,17 @@ from tallystick.cli import output
 from tallystick.cli.client import Client
 from tallystick.node.clock import now_ms
 from tallystick.node.home import Home, default_path
+from tallystick.node.settings import named_ledger
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
 
 
 def open_home(options: Options) -> Home:
-    """The home this command is about. Raises HomeError."""
-    return Home.open(home_path(options))
+    """The home this command is about, with settings that make sense. Raises HomeError, ConfigError."""
+    home = Home.open(home_path(options))
+    named_ledger(home)
+    return home
 
 
 def home_path(options: Options) -> Path:

@@ -108,6 +108,21 @@ def test_question_goes_to_the_node_that_listens(node: FakeNode, client: Client) 
     assert b"Tally-Key" not in asked
 
 
+def test_wrong_settings_are_told_before_anybody_is_asked(node: FakeNode, client: Client, place: Home) -> None:
+    """Whether a node runs or not: what the settings say of the ledger may be what is wrong."""
+    place.config_path.write_text("mdns = 3\n")
+    for ask in (
+        lambda: client.read("points", {}),
+        lambda: client.write("accept", {"offer": "ab"}, never),
+        lambda: client.ask_node("sync", {}),
+        client.has_node,
+    ):
+        with pytest.raises(NodeError) as caught:
+            ask()
+        assert (caught.value.reason, caught.value.exit_code) == ("config-invalid", 2)
+    assert node.asked == []
+
+
 def test_node_that_holds_the_key_needs_none(node: FakeNode, client: Client) -> None:
     """A write goes without a key first; nobody is asked for a passphrase if the node has it."""
     node.answers = [answer(200, {"status": "pending"})]

@@ -148,6 +148,12 @@ LOOKS: Final = (
     *("proposals", "recover status", "settlement --at 100 --costs 5 --percent 50", "statement Ana --year 2020"),
     *("status", "verify --full"),
 )
+#: What else touches the home, as far as it comes with settings that are wrong.
+TOUCHING: Final = (
+    *("lock", "unlock", "seal", "seal --unmute --yes", "sync", "node", "bundle out out.tally", "bundle in bad.toml"),
+    *("prove points Ana", "export csv out", "evidence abcdef", "device add", "device add --offline", "leave --yes"),
+    *("recover ticket Ana", "found other.toml --yes", "show abcdef", "deals", "offers", "log", "re-found --dry-run"),
+)
 
 
 @pytest.fixture
@@ -222,3 +228,19 @@ def test_looks_answer_programs_and_people(cafe: Caller) -> None:
         assert (words.code, bool(words.out.strip())) == (0, True), line
         with pytest.raises(json.JSONDecodeError):
             json.loads(words.out)
+
+
+#: What works whatever the settings say: it is about no ledger of the home, or mends it, or makes it safe.
+WITHOUT_SETTINGS: Final = frozenset({"charter check", "charter template", "doctor", "lock", "proof check"})
+
+
+def test_settings_with_a_fault_are_told_by_every_command(cafe: Caller, home: Path) -> None:
+    """The same word and exit code everywhere: a setting that is passed over in silence is a fault that nobody finds."""
+    (home / "tally" / "config.toml").write_text("lisen = []\n", encoding="utf-8")
+    for line in (*LOOKS, *(f"{each} --dry-run" for each in TRIALS), *TOUCHING):
+        called = cafe(*line.split(), "--json")
+        if " ".join(line.split()[:2]) in WITHOUT_SETTINGS or line.split()[0] in WITHOUT_SETTINGS:
+            assert called.code != 2, line
+        else:
+            assert (called.code, called.error["code"]) == (2, "config-invalid"), line
+            assert "'lisen' is unknown" in called.error["message"], line

@@ -73,6 +73,14 @@ def test_points_imports_next_to_nothing(place: Path) -> None:
     assert "plyvel" in names
 
 
+def test_settings_cost_points_nothing(place: Path) -> None:
+    """Once read without a fault, they are only compared: what reads them takes longer to import than the answer."""
+    (ledger,) = Home.open(place).ledgers()
+    (place / "config.toml").write_text(f'mdns = false\nledger = "{ledger.hex()[:6]}"\n', encoding="utf-8")
+    assert "tomllib" in imported("points")
+    assert imported("points") & {"tomllib", "tallystick.node.config", "dataclasses"} == set()
+
+
 def test_installed_command_is_the_module(place: Path) -> None:
     """`tally` and `python -m tallystick` say the same."""
     script = Path(sys.executable).with_name("tally")

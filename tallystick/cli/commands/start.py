@@ -235,8 +235,10 @@ unlock: Final = command(
 
 def _lock(options: Options) -> int:
     from tallystick.cli.client import Client
+    from tallystick.node.home import Home
 
-    home = open_home(options)
+    # Not `open_home`: a key is locked whatever the settings say.
+    home = Home.open(home_path(options))
     keys.drop_key(home)
     client = Client(home, options)
     if client.has_node(any_ledger=True):
