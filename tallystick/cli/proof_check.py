@@ -122,7 +122,9 @@ def check_votes(
     row = whole(certificate)
     need(row[0] == height and row[2] == block, "a certificate of another block")
     indices = [index for index, _ in row[3]]
-    need(indices == sorted(set(indices)) and indices[-1] < len(sealers), "votes that are not ascending")
+    # No place is counted from the end: -1 would give the last sealer a second vote.
+    is_ascending = indices == sorted(set(indices)) and 0 <= indices[0] <= indices[-1] < len(sealers)
+    need(is_ascending, "votes that are not ascending")
     need(len(indices) >= quorum(len(sealers)), "too few votes")
     payload = pack_array([b"\x01", pack_bin(ledger), b"\x02", pack_int(height), pack_int(row[1]), pack_bin(block)])
     for index, signature in row[3]:
@@ -161,13 +163,16 @@ def check(proof: dict[str, Any]) -> dict[str, Any]:
     sealers = [(tagged("entry", founding), whole(founding)[9]["node_key"])]
     seats = {height: [(bytes.fromhex(a), bytes.fromhex(b)) for a, b in rows] for height, rows in proof["sealers"]}
     certificates = {height: bytes.fromhex(data) for height, data in proof["certificates"]}
+    founders = iter(proof.get("founders", []))
     foundings = {whole(data)[9]["line"][-1][1] + 1: data for data in map(bytes.fromhex, proof.get("foundings", []))}
     header: list[Any] = []
     before, votes, now = bytes(32), 0, tagged("entry", founding)
     for height, text in enumerate(proof["headers"], start=1):
         data = bytes.fromhex(text)
         if height in foundings:
-            check_refounding(foundings[height], now, before, header, len(seats[height]))
+            check_refounding(foundings[height], now, before, header)
+            need(len(seats[height]) == 1, "founded anew by more than one")
+            check_founder(foundings[height], seats[height][0][1], *map(bytes.fromhex, next(founders, ())))
             now = tagged("entry", foundings[height])
         last, header, block = header, whole(data), tagged("block", data)
         need(header[1] == now and header[2] == height and header[3] == before, f"block {height} does not follow")
@@ -209,17 +214,31 @@ def check(proof: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_refounding(founding: bytes, ledger: bytes, block: bytes, header: list[Any], sealers: int) -> None:
+def check_refounding(founding: bytes, ledger: bytes, block: bytes, header: list[Any]) -> None:
     """Whether a ledger was founded anew on this block; that its signers were partners is for the ledger to say."""
     row = whole(founding)
     body = row[9]
     need(body["line"][-1] == [ledger, header[2]] and body["block"] == block, "founded anew on another block")
-    need(body["state_root"] == header[10] and sealers == 1, "founded anew on another state")
+    need(body["state_root"] == header[10], "founded anew on another state")
     payload = [pack_bin(ledger), pack_int(header[2]), pack_bin(block), pack_bin(header[10]), pack_bin(row[2])]
     devices = [device for device, _ in body["signatures"]]
     need(devices == sorted(set(devices)) and row[2] in devices, "not signed by the founder")
     for device, signature in body["signatures"]:
         verify(device, b"tallystick/1/sign/refound\0" + ledger + pack_array(payload), signature)
+
+
+def check_founder(founding: bytes, node: bytes, said: bytes = b"", signature: bytes = b"") -> None:
+    """Whether the node that seals first is that of the founding device, as this has said itself when it came in."""
+    need(said, "who founded it anew is not shown")
+    device, row = whole(founding)[2], whole(said)
+    need(row[9].get("node_key") == node and len(row[1]) == 32, "not sealed by the founder's computer")
+    if row[2] == device:
+        verify(device, b"tallystick/1/sign/entry\0" + row[1] + tagged("entry", said), signature)
+    else:
+        # It was added by another one, and agreed.
+        need(row[8] == "device.add" and row[9]["device"] == device, "not sealed by the founder's computer")
+        payload = pack_array([pack_bin(device), pack_bin(node), pack_bin(row[2])])
+        verify(device, b"tallystick/1/sign/possession\0" + row[1] + payload, row[9]["possession"])
 
 
 def check_absence(state_root: bytes, key: str, rows: list[Any]) -> None:

@@ -27,6 +27,7 @@ from tallystick.protocol.merkle import Absence, Inclusion
 
 if TYPE_CHECKING:
     from tallystick.node.view import View
+    from tallystick.protocol.entry import Entry
     from tallystick.protocol.state import State
 
 VERSION: Final = 1
@@ -62,7 +63,12 @@ def prove_points(view: View, partner: str) -> dict[str, Any]:
     if ledger.line:
         row = ledger.prove("refounded")
         assert isinstance(row, Inclusion), "a ledger that was founded anew says so"
-        proof |= {"foundings": _foundings(view), "refounded": [_value(state, "refounded"), *_inclusion(row)]}
+        foundings = _foundings(view)
+        proof |= {
+            "foundings": [entry.header.hex() for entry in foundings],
+            "founders": [_introduction(view, entry) for entry in foundings],
+            "refounded": [_value(state, "refounded"), *_inclusion(row)],
+        }
     shown = ledger.prove(key)
     if isinstance(shown, Inclusion):
         proof |= {"value": _value(state, key), "inclusion": _inclusion(shown)}
@@ -71,11 +77,25 @@ def prove_points(view: View, partner: str) -> dict[str, Any]:
     return proof
 
 
-def _foundings(view: View) -> list[str]:
-    """Headers of the entries with which the ledger was founded anew, oldest first."""
+def _foundings(view: View) -> list[Entry]:
+    """The entries with which the ledger was founded anew, oldest first."""
     ids = [*(before.ledger for before in view.ledger.line[1:]), view.ledger.id]
     entries = [view.archive.entry(each) for each in ids]
-    return [entry.header.hex() for entry in entries if entry is not None]
+    return [entry for entry in entries if entry is not None]
+
+
+def _introduction(view: View, founding: Entry) -> list[str]:
+    """The entry that tells which node key a founding device has, and its signature: its first, or its `device.add`."""
+    entry: Entry | None = founding
+    while entry is not None and entry.prev is not None:
+        entry = view.archive.entry(entry.prev)
+    links = () if entry is None else entry.links
+    for each in (entry, *(view.archive.entry(link) for link in links)):
+        if each is None or "node_key" not in each.body:
+            continue
+        if (each.device if each is entry else each.body.get("device")) == founding.device:
+            return [each.header.hex(), each.signature.hex()]
+    raise ProofError("the entry that brought in the founding device is not here")
 
 
 def _chain(view: View) -> tuple[list[bytes], list[Any], list[Any]]:

@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.cli import proof_check
+from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.node.reads import READS
@@ -122,6 +124,51 @@ def test_nobody_seals_who_was_not_named_before(ledger: dict[str, Any]) -> None:
     proof["certificates"].append([height + 1, codec.encode([height + 1, 0, header.id(), [[0, vote]]]).hex()])
     with pytest.raises(proof_check.BadProof, match="not theirs to seal"):
         proof_check.check(proof)
+
+
+@pytest.mark.parametrize(("name", "place"), [("ana", 0), ("bo", 1), ("cy", 2)])
+def test_no_sealer_is_counted_twice(ledger: dict[str, Any], name: str, place: int) -> None:
+    """Places are counted from the front alone: -1 is no second place of the last one, who could forge a quorum so."""
+    proof = copy.deepcopy(ledger["bo"])
+    height = len(proof["headers"])
+    last = read_header_untrusted(bytes.fromhex(proof["headers"][-1]))
+    value = codec.encode([1_000_000])
+    leaf = codec.encode([proof["key"], [1_000_000]])
+    root = tagged_hash("state", codec.encode([1, sha256(b"\0" + leaf).digest()]))
+    header = replace(last, height=height + 1, prev_id=last.id(), time=last.time + 1, state_root=root)
+    payload = precommit_payload(bytes.fromhex(proof["ledger"]), height + 1, 0, header.id())
+    message = signed_bytes(SignType.PRECOMMIT, bytes.fromhex(proof["ledger"]), payload)
+    cheat = SecretKey.from_seed(sha256(f"sim/node/{name}".encode()).digest())
+    votes = [[place - 3, cheat.sign(message)], [place, cheat.sign(message)]]
+    proof["headers"].append(header.encode().hex())
+    proof["certificates"].append([height + 1, codec.encode([height + 1, 0, header.id(), votes]).hex()])
+    proof |= {"value": value.hex(), "inclusion": [0, 1, []]}
+    with pytest.raises(proof_check.BadProof, match="votes that are not ascending"):
+        proof_check.check(proof)
+
+
+@pytest.mark.parametrize("wrong", ["", "node", "device", "possession", "kind"])
+def test_a_founder_that_was_added_by_another_device_has_agreed(wrong: str) -> None:
+    """Its own signature over both keys is in the `device.add`; what only the other one says is not enough."""
+    ledger, other = b"l" * 32, SecretKey.from_seed(b"o" * 32)
+    founder, node = SecretKey.from_seed(b"f" * 32), SecretKey.from_seed(b"n" * 32)
+    message = signed_bytes(SignType.POSSESSION, ledger, codec.encode([founder.public, node.public, other.public]))
+    body = {
+        "device": (other if wrong == "device" else founder).public,
+        "node_key": node.public,
+        "scope": "all",
+        "possession": (other if wrong == "possession" else founder).sign(message),
+        "possession_node": node.sign(message),
+    }
+    kind = "device.claim" if wrong == "kind" else "device.add"
+    said = codec.encode([1, ledger, other.public, 3, bytes(32), [], None, 0, kind, body, None])
+    founding = codec.encode([1, bytes(32), founder.public])
+    first = other.public if wrong == "node" else node.public
+    if wrong:
+        with pytest.raises(proof_check.BadProof):
+            proof_check.check_founder(founding, first, said, bytes(64))
+    else:
+        proof_check.check_founder(founding, first, said, bytes(64))
 
 
 def test_every_header_certificate_and_sealer_counts(ledger: dict[str, Any]) -> None:

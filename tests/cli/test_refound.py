@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.cli import proof_check
+from tallystick.crypto.hashing import tagged_hash
+from tallystick.crypto.keys import SecretKey
+from tallystick.crypto.signatures import SignType, signed_bytes
+from tallystick.protocol import codec
+from tallystick.protocol.ballot import precommit_payload
+from tallystick.protocol.block import read_header_untrusted, sealers_hash
 from tests.cli.called import Called, Caller
 
 
@@ -141,12 +149,46 @@ def test_two_of_three_found_it_anew_and_the_third_joins_later(circle: Circle) ->
     file = circle.folder / "proof.json"
     file.write_text(json.dumps(proof), encoding="utf-8")
     assert f"re-founded from {old} at {founded['height']} by 2 of 3" in circle("ana", "proof", "check", file).out
-    for part in ("foundings", "refounded"):
+    with pytest.raises(proof_check.BadProof, match="founder's computer"):
+        proof_check.check(_sealed_by_a_stranger(proof, founded["height"] + 1))
+    for part in ("foundings", "founders", "refounded"):
         broken = json.loads(json.dumps(proof))
-        text = broken[part][0]
-        broken[part][0] = text[:300] + ("0" if text[300] != "0" else "1") + text[301:] if len(text) > 300 else "90"
+        row = broken if part != "founders" else {part: broken[part][0]}
+        text = row[part][0]
+        row[part][0] = text[:300] + ("0" if text[300] != "0" else "1") + text[301:] if len(text) > 300 else "90"
         with pytest.raises((proof_check.BadProof, ValueError, KeyError, IndexError, TypeError)):
             proof_check.check(broken)
+
+
+def _sealed_by_a_stranger(proof: dict[str, Any], height: int) -> dict[str, Any]:
+    """The proof with another first block after the founding, in which a stranger has put what it likes."""
+    forged: dict[str, Any] = json.loads(json.dumps(proof))
+    stranger = SecretKey.from_seed(b"s" * 32)
+    seat = (bytes(32), stranger.public)
+    ledger, key = bytes.fromhex(proof["ledger"]), proof["key"]
+    rows = [(key, codec.encode([1_000_000])), ("refounded", bytes.fromhex(proof["refounded"][0]))]
+    leaves = [sha256(b"\0\x92" + codec.encode(path) + value).digest() for path, value in rows]
+    root = sha256(b"\1" + leaves[0] + leaves[1]).digest()
+    named = sealers_hash([seat])
+    first = read_header_untrusted(bytes.fromhex(proof["headers"][height - 1]))
+    header = replace(
+        first,
+        sealers_hash=named,
+        sealers_next_hash=named,
+        state_root=tagged_hash("state", codec.encode([2, root])),
+    )
+    payload = precommit_payload(ledger, height, 0, header.id())
+    vote = stranger.sign(signed_bytes(SignType.PRECOMMIT, ledger, payload))
+    forged["headers"][height - 1 :] = [header.encode().hex()]
+    seats, votes = ([row for row in proof[part] if row[0] < height] for part in ("sealers", "certificates"))
+    forged["sealers"] = [*seats, [height, [[each.hex() for each in seat]]]]
+    forged["certificates"] = [*votes, [height, codec.encode([height, 0, header.id(), [[0, vote]]]).hex()]]
+    forged |= {
+        "refounded": [rows[1][1].hex(), 1, 2, [leaves[0].hex()]],
+        "value": rows[0][1].hex(),
+        "inclusion": [0, 2, [leaves[1].hex()]],
+    }
+    return forged
 
 
 def test_one_of_two_founds_at_once_and_can_do_nothing_alone(circle: Circle) -> None:
