@@ -146,6 +146,8 @@ def _about_member(row: Row, now_ms: int) -> str:
         said.append(row["sealing_waits"])
     if row.get("awaited"):
         said.append("not back since the ledger was founded anew")
+    if row.get("on_duty"):
+        said.append("on duty" + (f" until {due(row['duty_until'], now_ms)}" if row.get("duty_until") else ""))
     if row["away_until"]:
         said.append(f"away until {due(row['away_until'], now_ms)}")
     if row["suspended_until"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tallystick.cli.render_explain import account_text, explain
 from tallystick.cli.text import clean, day, due, plural, short, signed, table
-from tallystick.node.currency import amount_text, money_text
+from tallystick.node.currency import POINT, amount_text, money_text
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -140,7 +140,7 @@ def _step(row: Row, now_ms: int) -> str:
 def _offer(row: Row, word: str, now_ms: int) -> Iterator[str]:
     who = f"{_called(row)}{' (you)' if row['mine'] else ''}"
     what = f"{row['units']} {row['unit']}" if row["step"] else row["title"] or "(words missing)"
-    more = [f"{row['gross']} points"]
+    more = [money_text(row["gross"], POINT)]
     if row["copies"] > 1:
         more.append(f"{row['copies']} times")
     if row["to"] is not None:

@@ -90,7 +90,9 @@ def _sealing_line(answer: Mapping[str, Any], *, asked: bool) -> str:
         return f"sealed: now at #{answer.get('height')}"
     if not answer.get("pending"):
         return "nothing waits to be sealed"
-    names = _names(answer.get("waiting_for") or answer.get("waits_for"), "or")
+    from tallystick.cli.render_write import awaited
+
+    names = _names(answer.get("waiting_for"), "or") or awaited(answer)
     said = "asked for" if asked else f"a block would be asked for, with {plural(answer['pending'], 'entry', 'entries')}"
     return f"{said}; finality waits for {names}" if names else f"{said}; the others must answer"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tallystick.cli.errors import explain
@@ -82,15 +82,19 @@ def _state_line(outcome: Mapping[str, Any]) -> str:
         where = f" in #{height}" if height is not None else ""
         reason = str(outcome.get("reason") or "")
         return f"void{where}: {reason}: {explain(reason, str(outcome.get('detail') or ''))}"
-    return waiting_text([_called(each) for each in outcome.get("waits_for") or ()])
-
-
-def waiting_text(waits_for: Sequence[str]) -> str:
-    """What a pending entry waits for."""
-    names = listed([clean(each) for each in waits_for], "or")
+    names = awaited(outcome)
     if not names:
         return "pending: the next block seals it; `tally seal` asks for one now"
     return f"pending: finality waits for {names}"
+
+
+def awaited(outcome: Mapping[str, Any]) -> str:
+    """Whose computers have to be heard before a block: `Ana and Bo`, `Ana or Bo`, `2 of Ana, Bo and Cy`."""
+    names = [clean(_called(each)) for each in outcome.get("waits_for") or ()]
+    least = outcome.get("waits_for_least") or 1
+    if least >= len(names):
+        return listed(names)
+    return listed(names, "or") if least == 1 else f"{least} of {listed(names)}"
 
 
 def trial_text(op: str, outcome: Mapping[str, Any], now_ms: int) -> str:
@@ -106,8 +110,8 @@ def trial_text(op: str, outcome: Mapping[str, Any], now_ms: int) -> str:
     lines += [f"  {_posting(each)}" for each in postings]
     if not postings:
         lines.append("  it moves no points by itself")
-    if names := [clean(_called(each)) for each in outcome.get("waits_for") or ()]:
-        lines.append(f"  then finality waits for {listed(names, 'or')}")
+    if names := awaited(outcome):
+        lines.append(f"  then finality waits for {names}")
     lines += [f"  next {clean(each)}" for each in outcome.get("next") or ()]
     if deadline := outcome.get("deadline"):
         silence = outcome.get("silence")

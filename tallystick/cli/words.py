@@ -110,7 +110,7 @@ RULES: Final[Mapping[str, Words]] = {
     ),
     "not-on-duty": (
         "somebody else has to do this: whoever is on duty, and not in a case of their own",
-        "`tally status` says who is on duty",
+        "`tally partners` says who is on duty",
     ),
     "not-on-panel": ("others have been drawn to decide this dispute", "`tally show ID` names them"),
     "proposal-closed": ("this proposal has been decided", "`tally proposals` shows what is open"),
@@ -125,10 +125,27 @@ RULES: Final[Mapping[str, Words]] = {
 
 #: What a refusal means to one operation, where that is another thing than elsewhere.
 OF_OPERATION: Final[Mapping[tuple[str, str], Words]] = {
+    ("attest", "already-done"): ("you have attested it already", "`tally show ID` says what it still takes"),
+    ("attest", "not-found"): (
+        "this claim waits for nobody: it was paid, or has lapsed",
+        "`tally show ID` says what became of it",
+    ),
+    ("back", "state"): ("you are not away", "`tally partners` shows who is"),
     ("cash", "balance"): ("less than that is left of the donation", "`tally audit` shows what donations have left"),
+    ("endorse", "already-done"): ("you have endorsed it already", "`tally offers` shows what it still takes"),
+    ("erase", "already-done"): ("its words are erased already", ""),
     ("paid", "balance"): ("less than that is owed", "`tally settlement` shows who is owed what"),
+    ("propose", "already-done"): ("there would be nothing to decide", "`tally charter show` has what is in force"),
     ("propose", "role"): ("the charter has no such role", "`tally charter show` has the roles"),
+    ("propose", "state"): (
+        "this is not possible in the present state of things",
+        "`tally partners` and `tally charter show` say how they stand",
+    ),
+    ("receipt", "already-done"): ("this counts already", "`tally show ID` has it"),
     ("received", "balance"): ("less than that was paid to you", "`tally settlement` shows who was paid what"),
+    ("report", "already-done"): ("you have accounted for this term already", "`tally audit` shows who has not"),
+    ("sealer", "already-done"): ("it is so already", "`tally status` says who seals, and who asks to"),
+    ("transfer", "not-allowed"): ("points are given to somebody else", ""),
     ("transfer", "balance"): ("so many of your points are not vested", "`tally points` shows who has what"),
     ("use-voucher", "balance"): ("your vouchers are worth less than that", "`tally statement NAME` lists them"),
 }

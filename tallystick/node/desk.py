@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tallystick.node.clock_words import clock_words
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.identity import KeyLockedError
+from tallystick.node.own_part import own_part
 from tallystick.node.places import ticket_addresses
 from tallystick.node.view import NodeFacts, View
 from tallystick.node.writes import WRITES
@@ -23,14 +24,13 @@ from tallystick.node.writes_devices import added_by
 from tallystick.protocol.entry import Entry, encode_annex, encode_header, make_entry, read_entry_untrusted
 from tallystick.protocol.entry import annex_hash as hash_of_annex
 from tallystick.protocol.errors import DecodeError, EntryError, Reason
-from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.evidence import Convict
 from tallystick.protocol.limits import SALT_SIZE_BYTES
+from tallystick.protocol.quorum import quorum
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
     from tallystick.node.core import NodeCore
-    from tallystick.protocol.kinds.base import Body
     from tallystick.protocol.state import State
     from tallystick.protocol.transition import Result
 
@@ -46,19 +46,6 @@ class RefusedError(NodeError):
             exit_code=ExitCode.USAGE if reason == Reason.MALFORMED else ExitCode.REFUSED,
         )
         self.detail = detail
-
-
-def own_part(view: View, body: Body, reason: Reason) -> str:
-    """What a refusal has to do with whoever asks, where the rule itself names nobody."""
-    me, state = view.me, view.preview
-    if reason == Reason.NOT_ACTIVE and me is not None and state.members[me].status != "active":
-        status = state.members[me].status
-        return "you have left" if status == "departed" else f"you are {status}"
-    if reason == Reason.OFFER_TAKEN and isinstance(body, Accept):
-        deals = (*state.deals.items(), *state.closed.items())
-        mine = [key for key, deal in deals if deal.offer == body.offer and me in (deal.seller, deal.buyer)]
-        return f"you did: deal {mine[0].hex()[:8]}" if mine else ""
-    return ""
 
 
 class Desk:
@@ -249,14 +236,13 @@ class Desk:
                 }
                 for row in result.postings
             ],
-            "waits_for": self._names(self._core.sealer.waits_for(now), now),
+            **self._waits(now),
             **outlook.to_json(),
         }
 
     def sealing(self, now: int) -> dict[str, Any]:
         """How the next block stands, for `tally seal`; those it waits for by name."""
-        report = self._core.sealer.report(now)
-        return report | {"waits_for": self._names(report["waits_for"], now)}
+        return self._core.sealer.report(now) | self._waits(now)
 
     def status_of(self, entry: Entry, deal: bytes | None = None) -> dict[str, Any]:
         """The answer to a write: what the entry is now."""
@@ -271,8 +257,17 @@ class Desk:
             "reason": None if row is None else row.reason or None,
             "deal": None if deal is None else deal.hex(),
             "height": None if row is None else row.height,
-            "waits_for": [] if row is not None else self._names(core.sealer.waits_for(core.now), core.now),
+            **self._waits(core.now, is_sealed=row is not None),
         }
+
+    def _waits(self, now: int, *, is_sealed: bool = False) -> dict[str, Any]:
+        """Whose computers must be heard before anything is sealed, and how many of them at least."""
+        core = self._core
+        members = [] if is_sealed else core.sealer.waits_for(now)
+        sealers = core.ledger.sealers()
+        mine = any(row.node_key == core.node_key.public for row in sealers)
+        least = quorum(len(sealers)) - mine if members else 0
+        return {"waits_for": self._names(members, now), "waits_for_least": least}
 
     def _ticket(self, entry: Entry, draft: Draft, now: int) -> str:
         from tallystick.node.ticket import Ticket, to_text

@@ -18,12 +18,17 @@ from tallystick.protocol import disputes
 from tallystick.protocol.corrections import is_of_deal
 from tallystick.protocol.duty import confirmers
 from tallystick.protocol.governance import NOTICED, is_elector
-from tallystick.protocol.kinds.accept import DEADLINE_MS_MAX
+from tallystick.protocol.kinds.accept import DEADLINE_MS_MAX, Accept
+from tallystick.protocol.kinds.attest import Attest
+from tallystick.protocol.kinds.confirm import Confirm
+from tallystick.protocol.kinds.receipt import Receipt
+from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.membership import asked, full_partners
 
 if TYPE_CHECKING:
     from tallystick.node.view import View
     from tallystick.protocol.entry import Entry
+    from tallystick.protocol.kinds.base import Body
     from tallystick.protocol.records_deal import Deal, Offer
     from tallystick.protocol.records_governance import Proposal
     from tallystick.protocol.state import State
@@ -66,7 +71,7 @@ class Looker:
         ref = entry.id if entry.kind == "accept" else entry.body.get("deal")
         deal = state.deals.get(ref) if isinstance(ref, bytes) else None
         if offer is not None:
-            self._offer(offer)
+            self._offer(state, offer)
         elif deal is not None:
             self._deal(state, deal)
         elif entry.kind == "propose":
@@ -82,16 +87,16 @@ class Looker:
         else:
             self._confirmation(state)
 
-    def _say(self, who: Iterable[bytes], what: str) -> None:
-        self.outlook.next += say(self._view, who, what)
+    def _say(self, state: State, who: Iterable[bytes], what: str, kind: type[Body], *, word: str = "or") -> None:
+        self.outlook.next += say(self._view, state, who, what, kind, word=word)
 
     # -- by what was written -------------------------------------------------------------------------------------------
 
-    def _offer(self, offer: Offer) -> None:
+    def _offer(self, state: State, offer: Offer) -> None:
         self.outlook.deadline = min(offer.expires, offer.deadline) if offer.deadline else offer.expires
         self.outlook.silence = "the offer can no longer be accepted"
         if offer.to is not None:
-            self._say([offer.to], "accept")
+            self._say(state, [offer.to], "accept", Accept)
         else:
             self.outlook.next.append("whoever wants to: accept")
         if offer.deadline > offer.expires + DEADLINE_MS_MAX:
@@ -100,7 +105,7 @@ class Looker:
             self.outlook.remarks.append("nobody can accept it yet: its deadline is more than a year ahead")
         rules = self._view.ledger.charter.open
         if not offer.step and offer.terms.payer == "pool" and rules is not None and rules.endorse:
-            self.outlook.remarks.append(f"{rules.endorse} partners must endorse it first, or all others if fewer")
+            self.outlook.remarks.append(f"{_partners(rules.endorse)} must endorse it first, or all others if fewer")
 
     def _deal(self, state: State, deal: Deal) -> None:
         turn = whose_turn(self._view, state, deal, self._now, is_cancel=self._entry.kind == "cancel")
@@ -117,7 +122,7 @@ class Looker:
         self._say_what(self._entry.id, row)
         rules = self._view.ledger.charter.governance
         electors = [key for key, member in state.members.items() if is_elector(row, key, member, self._now)]
-        self._say(electors, "vote")
+        self._say(state, electors, "vote", Vote, word="and")
         self.outlook.deadline = self._now + rules.period
         self.outlook.silence = "the vote ends"
         if row.what in NOTICED:
@@ -154,19 +159,24 @@ class Looker:
         )
         if claim is not None:
             needed = asked(claim.attest, state, self._now, without=(claim.author,))
-            who = full_partners(state, self._now, without=(claim.author,))
-            self._say(who, f"attest; {needed} needed")
+            partners = full_partners(state, self._now, without=(claim.author,))
+            self._say(state, partners, f"attest; {needed} needed", Attest)
             self._until(claim.due)
         elif money is not None and money.due is not None:
-            self._say(confirmers(state, self._now, money.author), "confirm with a receipt")
+            self._say(state, confirmers(state, self._now, money.author), "confirm with a receipt", Receipt)
             self._until(money.due)
         elif correction is not None:
             deal = None
             if is_of_deal(correction):
                 deal = state.closed.get(correction.target) or self._view.archive.closed_deal(correction.target)
-            self._say(confirmers(state, self._now, correction.author) if deal is None else [deal.seller], "confirm")
+            who = confirmers(state, self._now, correction.author) if deal is None else [deal.seller]
+            self._say(state, who, "confirm", Confirm)
             self._until(correction.due)
 
     def _until(self, due: tuple[int, int] | None) -> None:
         if due is not None:
             self.outlook.deadline, self.outlook.silence = due[0], "it lapses"
+
+
+def _partners(count: int) -> str:
+    return f"{count} partner" if count == 1 else f"{count} partners"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.words import fingerprint
+from tallystick.node.currency import POINT, money_text
 from tallystick.node.inbox_item import Item, item
 from tallystick.node.proposal_words import proposed
 from tallystick.node.reads_deals import silence, title
@@ -71,7 +72,7 @@ def inbox(view: View, args: ReadArgs) -> list[Item]:
 
 
 def _work(view: View, deal: Deal, offer_id: bytes) -> str:
-    return f"{deal.units} x {title(view, deal.step, offer_id) or 'an open offer'}, {deal.gross} points"
+    return f"{deal.units} x {title(view, deal.step, offer_id) or 'an open offer'}, {money_text(deal.gross, POINT)}"
 
 
 # -- offers ------------------------------------------------------------------------------------------------------------
@@ -88,8 +89,8 @@ def offers_to_me(view: View, me: bytes, member: Member) -> Iterator[Item]:
             continue
         verb = "sell" if offer.side == "sell" else "buy"
         what = title(view, offer.step, offer_id) or "an open offer"
-        points = offer.units * offer.terms.price
-        text = f"{view.called(offer.author)} offers to {verb}: {offer.units} x {what}, {points} points"
+        points = money_text(offer.units * offer.terms.price, POINT)
+        text = f"{view.called(offer.author)} offers to {verb}: {offer.units} x {what}, {points}"
         deadline = min(offer.expires, offer.deadline) if offer.deadline else offer.expires
         more = {"offer": offer_id.hex(), "refusal": None if refusal is None else str(refusal.reason)}
         yield item(view, "accept", offer_id, text, deadline=deadline, partner=offer.author, **more)
@@ -133,7 +134,12 @@ def _turn(view: View, me: bytes, deal: Deal, *, can_cosign: bool) -> _Turn | Non
         if status == "rejected" and not deal.disputed:
             return "dispute", f"{buyer} rejected, and you may dispute it: {work}", deal.buyer, due
         if status == "approved" and deal.held:
-            return "dispute", f"{deal.held} points are held back, and you may dispute it: {work}", deal.buyer, due
+            return (
+                "dispute",
+                f"{money_text(deal.held, POINT)} held back, and you may dispute it: {work}",
+                deal.buyer,
+                due,
+            )
     if me == deal.buyer and status == "delivered":
         return "approve", f"approve, return or reject what {seller} delivered: {work}", deal.seller, due
     if can_cosign and not is_side and status == "waiting":

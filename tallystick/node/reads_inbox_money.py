@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tallystick.node.currency import money_text
+from tallystick.node.currency import POINT, money_text
 from tallystick.node.inbox_item import Item, item
 from tallystick.protocol.duty import confirmers, term_at, term_before
 from tallystick.protocol.membership import is_active, is_full_partner
@@ -33,7 +33,7 @@ def claims_to_attest(view: View, me: bytes, member: Member) -> Iterator[Item]:
         return
     for claim_id, claim in list(view.preview.claims.items()):
         if me not in (claim.author, *claim.attested):
-            what = f"{claim.count} x {claim.contribution}, {claim.count * claim.points} points"
+            what = f"{claim.count} x {claim.contribution}, {money_text(claim.count * claim.points, POINT)}"
             text = f"{view.called(claim.author)} claims {what}: confirm it if it is so"
             deadline = None if claim.due is None else claim.due[0]
             yield item(view, "attest", claim_id, text, deadline=deadline, partner=claim.author)
@@ -64,7 +64,8 @@ def corrections_to_confirm(view: View, me: bytes, member: Member) -> Iterator[It
                 is_mine = is_full_partner(member, view.moment) and me not in (deal.seller, deal.buyer)
             else:
                 is_mine = me == deal.seller
-            text = f"{view.called(row.author)} corrects deal {row.target.hex()[:8]}: {row.units} units, {row.grade}%"
+            units = f"{row.units} {'unit' if row.units == 1 else 'units'}"
+            text = f"{view.called(row.author)} corrects deal {row.target.hex()[:8]}: {units}, {row.grade}%"
         else:
             is_mine = _may_confirm(view, member) and me in confirmers(view.preview, view.moment, row.author)
             stated = view.preview.money.get(row.target)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tallystick.crypto.words import fingerprint
 from tallystick.node.names import skeleton
 from tallystick.node.sealer_requests import request_words, sealer_requests
+from tallystick.protocol.duty import on_duty, term_at
 from tallystick.protocol.membership import is_away, is_suspended, sponsors_needed
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def partners(view: View, args: ReadArgs) -> list[dict[str, Any]]:
     needed = sponsors_needed(view.ledger.charter, state, view.moment)
     asking = {each.member: each for each in sealer_requests(view)}
     alike = _alike(view)
+    duty, duty_until = _duty(view)
     rows = sorted(view.preview.members.items(), key=lambda item: (item[1].since, item[0]))
     return [
         _member_row(view, member_id, member, alike)
@@ -44,10 +46,20 @@ def partners(view: View, args: ReadArgs) -> list[dict[str, Any]]:
             "vouches": len(member.vouches),
             "vouches_needed": needed if member.status == "applicant" else None,
             "vouched_by": [other.hex() for other in member.vouches],
+            "on_duty": member_id in duty,
+            "duty_until": duty_until if member_id in duty else None,
             "pending": sealed.members.get(member_id) != member,
         }
         for member_id, member in rows
     ]
+
+
+def _duty(view: View) -> tuple[frozenset[bytes], int | None]:
+    """Who keeps the till now, and until when where teams take turns; nobody where there is no till."""
+    if view.ledger.charter.sale.currency is None:
+        return frozenset(), None
+    state, now = view.preview, view.moment
+    return on_duty(state, now), term_at(state, now).end if "" in state.duties else None
 
 
 def _alike(view: View) -> dict[str, list[bytes]]:

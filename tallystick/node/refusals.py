@@ -17,9 +17,12 @@ from tallystick.protocol.membership import is_active
 from tallystick.protocol.transition import check_author
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tallystick.node.view import View
     from tallystick.protocol.kinds.base import Body
     from tallystick.protocol.records_deal import Offer
+    from tallystick.protocol.state import State
 
 #: Reasons that time, other deals or other people take away again: who is asked is asked all the same, and told.
 PASSING: Final = frozenset(
@@ -39,15 +42,25 @@ PASSING: Final = frozenset(
 
 def may_sign(view: View, member_id: bytes, kind: type[Body]) -> bool:
     """Whether a member has a device that may sign entries of this kind, and the rules still let them in at all."""
-    state = view.preview
-    devices = [row for row in state.devices.values() if row.member == member_id and row.status == "active"]
-    if not any(row.scope != "work" or kind.WORK_SCOPE for row in devices):
-        return False
+    return bool(signers(view.preview, [member_id], kind, view.moment))
+
+
+def signers(state: State, members: Iterable[bytes], kind: type[Body], at: int) -> list[bytes]:
+    """Those of some members who may sign entries of this kind, by id: by a device of theirs, and by the rules."""
     if state.course.sold and not kind.AFTER_SALE:
-        return False
+        return []
+    able = {
+        row.member
+        for row in state.devices.values()
+        if row.status == "active" and (row.scope != "work" or kind.WORK_SCOPE)
+    }
+    return sorted(each for each in members if each in able and _is_let_in(state, each, kind, at))
+
+
+def _is_let_in(state: State, member_id: bytes, kind: type[Body], at: int) -> bool:
     try:
         # Only what its class says is read: a body of this kind is not at hand yet.
-        check_author(state.members[member_id], kind, view.moment)
+        check_author(state.members[member_id], kind, at)
     except EntryError:
         return False
     return True

@@ -38,6 +38,11 @@ def test_command_is_known_by_its_words(line: str, command: str) -> None:
         ("use-voucher 5", "balance", "your vouchers are worth less", "`tally statement"),
         ("propose role Ana barista", "role", "the charter has no role barista", "`tally charter show`"),
         ("offer roast 3 --deadline 2020-01-01", "deadline", "has passed", "lies ahead"),
+        ("back", "state", "you are not away", "`tally partners`"),
+        ("transfer Ana 5", "not-allowed", "points are given to somebody else", ""),
+        ("propose reinstate Ana", "state", "present state of things", "`tally partners`"),
+        ("propose rules 1", "already-done", "there would be nothing to decide", "`tally charter show`"),
+        ("sealer on", "already-done", "it is so already", "`tally status`"),
         # Where one finds what is meant.
         ("deals --partner Zed", "not-found", "no partner here is 'Zed'", "`tally partners`"),
         ("vote nosuch yes", "not-found", "no proposal here is 'nosuch'", "`tally proposals`"),

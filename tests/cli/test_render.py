@@ -237,6 +237,9 @@ def test_partners_warn_of_names_that_look_alike() -> None:
     }
     shown = lines("partners", [row])[1]
     assert "LOOKS LIKE b0b0b0b0; probation until 2026-03-02 (in 1 day)" in shown
+    duty = lines("partners", [row | {"on_duty": True, "duty_until": NOW + DAY}, row | {"on_duty": True}])
+    assert "on duty until 2026-03-02 (in 1 day)" in duty[1]
+    assert duty[2].endswith("; on duty")
     applicant = row | {
         "status": "applicant",
         "vouches_needed": 3,
@@ -256,7 +259,13 @@ OUTCOME = {"entry": OFFER, "kind": "accept", "status": "pending", "reason": None
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"waits_for": ["Ana", "Bo"]}, "pending: finality waits for Ana or Bo"),
+        ({"waits_for": ["Ana", "Bo"], "waits_for_least": 1}, "pending: finality waits for Ana or Bo"),
+        ({"waits_for": ["Ana", "Bo"], "waits_for_least": 2}, "pending: finality waits for Ana and Bo"),
+        (
+            {"waits_for": ["Ana", "Bo", "Cy"], "waits_for_least": 2},
+            "pending: finality waits for 2 of Ana, Bo and Cy",
+        ),
+        ({"waits_for": ["Ana"], "waits_for_least": 1}, "pending: finality waits for Ana"),
         ({"waits_for": []}, "pending: the next block seals it; `tally seal` asks for one now"),
         ({"status": "sealed", "height": 12}, "sealed in #12"),
         (
@@ -295,6 +304,7 @@ def test_trial_says_what_would_happen() -> None:
         "reason": None,
         "postings": [posting],
         "waits_for": ["Ana", "Bo", "Cy"],
+        "waits_for_least": 1,
     }
     assert trial_text("accept", valid | {"deadline": NOW + DAY}, NOW).split("\n") == [
         "nothing was signed",
@@ -318,6 +328,10 @@ def test_trial_says_what_would_happen() -> None:
         ({"sealed": 0, "pending": 0, "warning": None}, "nothing waits to be sealed"),
         ({"sealed": 0, "pending": 0, "warning": "this clock is off"}, "nothing waits to be sealed\nthis clock is off"),
         ({"sealed": 0, "pending": 2, "waiting_for": [{"name": "Ana"}]}, "asked for; finality waits for Ana"),
+        (
+            {"sealed": 0, "pending": 2, "waits_for": ["Ana", "Bo"], "waits_for_least": 2},
+            "asked for; finality waits for Ana and Bo",
+        ),
         ({"sealed": 0, "pending": 2}, "asked for; the others must answer"),
     ],
 )

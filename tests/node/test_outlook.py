@@ -28,6 +28,7 @@ from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tests.support.builders import DAY_MS, HOUR_MS
+from tests.support.computers import added, first
 from tests.support.histories import TABLES
 from tests.support.kept import Kept, kept_market
 
@@ -73,7 +74,7 @@ def test_each_step_of_a_deal_names_who_comes_next(kept: Kept) -> None:
     assert outlook(kept, "bo", Cancel(deal=deal)).next == ["cy: cancel too"]
     assert outlook(kept, "cy", Approve(deal=deal)) == Outlook()
     seen = outlook(kept, "cy", Approve(deal=deal, grade=50))
-    assert seen.next == ["bo: dispute, for the 12 points that are held"]
+    assert seen.next == ["bo: dispute, for the 12 points held back"]
     seen = outlook(kept, "cy", Reject(deal=deal))
     assert (seen.next, seen.deadline) == (["bo: dispute, or let it stand"], kept.now + 5 * DAY_MS)
     kept.do("cy", Reject(deal=deal))
@@ -87,6 +88,40 @@ def test_large_deals_wait_for_a_third_partner(kept: Kept) -> None:
     assert len(seen.next) == 1
     assert set(seen.next[0].removesuffix(": cosign").split(" or ")) == {"ana", "di"}
     assert (seen.deadline, seen.silence) == (kept.now + 3 * DAY_MS, "is rejected: nobody cosigned")
+
+
+def test_whoever_can_sign_no_more_is_not_named(kept: Kept) -> None:
+    """With the only computer retired nobody waits for them: others who can are named, and where nobody can, that."""
+    large = kept.delivered("bo", "cy", "carve", 11)
+    offer = kept.offered("di", "roast", 1)
+    kept.do("di", DeviceRetire())
+    kept.seal()
+    assert outlook(kept, "cy", Approve(deal=large)).next == ["ana: cosign"]
+    assert outlook(kept, "bo", Claim(contribution="share", count=1)).next[0].startswith(("ana or cy: ", "cy or ana: "))
+    vote = outlook(kept, "bo", Propose(type="text")).next[0]
+    assert sorted(vote.removesuffix(": vote").replace(" and ", ", ").split(", ")) == ["ana", "bo", "cy"]
+    nobody = "but no computer may sign that in di's name"
+    assert outlook(kept, "cy", Accept(offer=offer)).next == [f"di would have to deliver, {nobody}"]
+    assert outlook(kept, "bo", kept.offer("roast", 1, to="di")).next == [f"di would have to accept, {nobody}"]
+    kept.do("ana", DeviceRetire())
+    kept.do("cy", Approve(deal=large))
+    kept.seal()
+    shown = READS["show"](kept.look("bo"), {"id": large.hex()})
+    assert sorted(shown["next"][0].split(" would ")[0].split(" and ")) == ["ana", "di"]
+    assert shown["next"][0].endswith(" would have to cosign, but no computer may sign that in their name")
+
+
+def test_what_a_computer_may_not_sign_is_not_asked_of_it(kept: Kept) -> None:
+    """A computer for work alone neither approves nor votes, and delivers all the same."""
+    deal = kept.accepted("bo", "cy", "roast", 1)
+    added_by = {name: added(kept, f"{name}-2", name, scope="work") for name in ("bo", "cy")}
+    for name in added_by:
+        kept.do(name, DeviceRetire())
+    kept.seal()
+    assert READS["show"](kept.look("ana"), {"id": deal.hex()})["next"] == ["bo: deliver"]
+    first(kept, "bo-2", Deliver(deal=deal, units=1), added_by["bo"])
+    said = READS["show"](kept.look("ana"), {"id": deal.hex()})["next"]
+    assert said == ["cy would have to approve, return or reject, but no computer may sign that in cy's name"]
 
 
 def test_accepting_says_when_there_could_be_no_panel() -> None:

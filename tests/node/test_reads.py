@@ -15,6 +15,7 @@ from tallystick.protocol.charter import read_charter
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.away import Away
 from tallystick.protocol.kinds.cancel import Cancel
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.sealer import SealerOn
@@ -289,6 +290,22 @@ def test_partners_lists_everybody_with_words_to_compare(market: Kept) -> None:
     (device,) = bo["devices"]
     assert device["device"] == market.people["bo"].secret.public.hex()
     assert device["node_key"] == market.people["bo"].node.public.hex()
+
+
+def test_partners_says_who_keeps_the_till() -> None:
+    """The treasurers, always; a team until its term ends; everybody where none of them is there; nobody in vain."""
+    money: dict[str, Any] = {**MARKET, "sale": {"currency": "EUR"}}
+
+    def told(kept: Kept) -> dict[str, int | None]:
+        return {row["name"]: row["duty_until"] for row in ask(kept.look(), "partners") if row["on_duty"]}
+
+    assert told(Kept.start(MARKET, "bo", "cy")) == {}
+    kept = Kept.start(money, "bo", "cy")
+    assert told(kept) == {"ana": None}
+    kept.do("ana", Away(until=kept.now + DAY_MS))
+    assert told(kept) == {"ana": None, "bo": None, "cy": None}
+    teams = Kept.start({**money, "duty": {"size": 1, "term": "3d"}}, "bo", "cy")
+    assert told(teams) == {"ana": START_MS + 3 * DAY_MS}
 
 
 def test_an_applicant_is_listed_with_its_vouches() -> None:

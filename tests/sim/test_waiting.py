@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tallystick.node.desk import Desk
 from tests.sim.cluster import Cluster
-from tests.sim.people import offer, partners
+from tests.sim.people import offer, partners, settle
+from tests.sim.scenario import CHARTER
 
 
 def test_a_quorum_that_comes_late_seals_at_once() -> None:
@@ -31,4 +32,30 @@ def test_who_is_waited_for_is_called_by_name() -> None:
         cluster.switch_off(cluster.machines["bo"])
         offer(cluster, "ana")
         core = cluster.machines["ana"].live
-        assert Desk(core).sealing(cluster.now)["waits_for"] == ["bo"]
+        sealing = Desk(core).sealing(cluster.now)
+        assert (sealing["waits_for"], sealing["waits_for_least"]) == (["bo"], 1)
+
+
+def test_how_many_are_waited_for_is_told() -> None:
+    """Of two sealers a third partner needs both; of four, each needs two of the others; alone nobody is needed."""
+    with Cluster(1) as cluster:
+        cluster.found(CHARTER, "ana")
+        alone = cluster.do("ana", "offer", {"step": "bake", "units": 1})
+        assert (alone["waits_for"], alone["waits_for_least"]) == ([], 0)
+    with Cluster(1) as cluster:
+        partners(cluster, "ana", "bo")
+        cy = cluster.join("cy", "ana")
+        cluster.connect_all()
+        cluster.run(1000)
+        cluster.do("ana", "admit", {"partner": cy.acknowledged[0].hex()})
+        settle(cluster)
+        cluster.disconnect_all()
+        answer = cluster.do("cy", "offer", {"step": "bake", "units": 1})
+        assert (sorted(answer["waits_for"]), answer["waits_for_least"]) == (["ana", "bo"], 2)
+        trial = cluster.do("ana", "offer", {"step": "bake", "units": 1, "dry_run": True})
+        assert (trial["waits_for"], trial["waits_for_least"]) == (["bo"], 1)
+    with Cluster(1) as cluster:
+        partners(cluster, "ana", "bo", "cy", "di")
+        cluster.disconnect_all()
+        answer = cluster.do("bo", "offer", {"step": "bake", "units": 1})
+        assert (sorted(answer["waits_for"]), answer["waits_for_least"]) == (["ana", "cy", "di"], 2)

@@ -32,6 +32,7 @@ def _check(options: Options, file: str) -> int:
 
     from tallystick.cli import proof_check
     from tallystick.cli.text import stamp
+    from tallystick.node.currency import POINT, money_text
 
     try:
         shown = proof_check.check(json.loads(read_text(Path(file))))
@@ -48,7 +49,7 @@ def _check(options: Options, file: str) -> int:
     anew = f"\n{proof_check.refounded_words(shown['refounded'])}" if "refounded" in shown else ""
     seals = f"sealed by {shown['votes']} of {shown['sealers']}"
     output.result(
-        f"partner {shown['partner']} has {shown['points']} points in ledger {shown['ledger'][:8]}\n"
+        f"partner {shown['partner']} has {money_text(shown['points'], POINT)} in ledger {shown['ledger'][:8]}\n"
         f"at block #{shown['height']} of {stamp(shown['time'])}, {seals}{anew}\n"
         "it does not show what was sealed later, who the partner is, or that these sealers are honest"
     )

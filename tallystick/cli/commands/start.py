@@ -161,6 +161,7 @@ def _found(options: Options, charter: str) -> int:
 
 def _founding_trial(options: Options, rules: Any, name: str) -> int:
     from tallystick.cli.text import clean
+    from tallystick.node.currency import POINT, money_text
 
     pool = rules.points.pool
     start = min(rules.points.start, pool)
@@ -180,7 +181,10 @@ def _founding_trial(options: Options, rules: Any, name: str) -> int:
         lines = [
             "nothing was signed",
             f"found would be valid: {clean(rules.name)} by {clean(name)}, charter {rules.hash.hex()[:8]}",
-            *(f"  {amount} points: {source} -> {target} by {rule}" for source, target, amount, rule in moves),
+            *(
+                f"  {money_text(amount, POINT)}: {source} -> {target} by {rule}"
+                for source, target, amount, rule in moves
+            ),
         ]
         output.result("\n".join(lines))
     return 0
