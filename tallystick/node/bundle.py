@@ -14,24 +14,28 @@ Source: docs/spec/bundles.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
+from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.node import messages as m
 from tallystick.node.alarms import disagree
 from tallystick.node.effects import Check, Verified, Verify
 from tallystick.node.errors import ExitCode, NodeError, StoreError
-from tallystick.node.intake import Batch, BlameError
+from tallystick.node.intake import Batch, BlameError, Wire
+from tallystick.node.intake import Taken as TakenIn
 from tallystick.node.messages import MessageError, Reader
 from tallystick.node.net_framing import FrameReader, FramingError, encode_frame
+from tallystick.node.shelf import SHELVED_BYTES_MAX, SHELVED_MAX, is_whole
 from tallystick.node.sync import entry_wire, in_frames, in_parts
 from tallystick.protocol import codec
 from tallystick.protocol.assembly import OtherResultError
 from tallystick.protocol.block import read_block_untrusted
-from tallystick.protocol.errors import BlockError, DecodeError
+from tallystick.protocol.entry import read_entry_untrusted
+from tallystick.protocol.errors import BlockError, DecodeError, EntryError
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
@@ -223,12 +227,21 @@ class _Taking:
         self._taken = taken
         self._now = now
         self._device = device
+        self._held: list[Wire] = []
+        """Entries that wait for the block that seals them, since some of them have no words."""
         self._reader = Reader()
         # Of what was read, written again: frames have one form only.
         self._hasher = sha256(MAGIC + encode_frame(header_frame))
         self.bytes = 0
 
     def run(self, frames: Iterator[bytes]) -> Iterator[int]:
+        yield from self._frames(frames)
+        try:
+            self._let_go()
+        except BlameError as error:
+            self._taken.damage = self._taken.damage or str(error)
+
+    def _frames(self, frames: Iterator[bytes]) -> Iterator[int]:
         ended = False
         try:
             for frame in frames:
@@ -260,28 +273,79 @@ class _Taking:
         core = self._core
         match message:
             case m.Entries():
-                batch, _ = core.intake.open(message.entries, STICK, self._now, asked=True, for_block=True)
-                self._taken.known += len(message.entries) - len(batch.entries)
-                self._close(batch)
+                self._take_entries(message.entries)
+            case m.Block() if self._held:
+                self._take_held(message)
             case m.Block():
-                before = core.ledger.head.height
-                try:
-                    is_taken = core.take_block(message)
-                except OtherResultError as error:
-                    disagree(core, error.header.height, error)
-                    self._taken.gap = core.alarm
-                    return
-                if not is_taken:
-                    raise BlameError("a block comes without its entries")
-                self._taken.blocks += core.ledger.head.height - before
-                if core.ledger.head.height == before and not self._taken.gap:
-                    self._check_known(message)
+                self._take_block(message)
             case m.Sealing():
                 core.sealer.receive(message.messages, STICK, self._now, fresh=False)
                 self._taken.messages += len(message.messages)
             case _:
                 raise BlameError("a message that has no place in a bundle")
         self._settle()
+
+    def _take_entries(self, wires: Sequence[Wire]) -> None:
+        """Words may be missing in a sealed block, and which one that is comes behind its entries: these wait for it."""
+        if not self._held and not any(map(_lacks_words, wires)):
+            self._open(wires)
+            return
+        self._held += wires
+        size = sum(len(header) + len(annex or b"") for header, _, annex in self._held)
+        if len(self._held) > SHELVED_MAX or size > SHELVED_BYTES_MAX:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """No block has come: what has its words is pending."""
+        held, self._held = self._held, []
+        self._open(held)
+        self._settle()
+
+    def _open(self, wires: Sequence[Wire]) -> None:
+        batch, _ = self._core.intake.open(wires, STICK, self._now, asked=True, for_block=True)
+        self._taken.known += len(wires) - len(batch.entries)
+        self._close(batch)
+
+    def _take_held(self, message: m.Block) -> None:
+        """A block, and entries before it of which some have lost their words. What it does not seal is not kept so."""
+        core, intake = self._core, self._core.intake
+        held, self._held = {tagged_hash("entry", wire[0]): wire for wire in self._held}, []
+        mine = [held.pop(each) for each in message.entry_ids if each in held]
+        wordless = frozenset(message.entry_ids)
+        batches = [intake.open(mine, STICK, self._now, asked=True, for_block=True, wordless=wordless)[0]]
+        self._taken.known += len(mine) - len(batches[0].entries)
+        found = TakenIn()
+        while batches:
+            batch = batches.pop()
+            result = intake.close(batch, self._judge(batch.checks), self._now)
+            found.added += result.added
+            found.refused += result.refused
+            batches += intake.reopen(result.follow_up)
+        self._taken.entries += len(found.added)
+        core.archive.keep((row.entry for row in found.added), sync=False)
+        try:
+            self._take_block(message)
+        finally:
+            found.added = [row for row in found.added if row.entry.id in core.ledger.pool]
+            core.take(found, None)
+        # Of a later block, perhaps; and what is of none is pending.
+        self._held = [wire for wire in held.values() if _lacks_words(wire)]
+        self._open([wire for wire in held.values() if not _lacks_words(wire)])
+
+    def _take_block(self, message: m.Block) -> None:
+        core = self._core
+        before = core.ledger.head.height
+        try:
+            is_taken = core.take_block(message)
+        except OtherResultError as error:
+            disagree(core, error.header.height, error)
+            self._taken.gap = core.alarm
+            return
+        if not is_taken:
+            raise BlameError("a block comes without its entries")
+        self._taken.blocks += core.ledger.head.height - before
+        if core.ledger.head.height == before and not self._taken.gap:
+            self._check_known(message)
 
     def _check_known(self, message: m.Block) -> None:
         """A block that was not the next one must be one of before: else the ones in between come later, or not."""
@@ -312,6 +376,15 @@ class _Taking:
             else:
                 left.append(effect)
         core.out += left
+
+
+def _lacks_words(wire: Wire) -> bool:
+    """Whether an entry comes without the words that it names. What is no entry is told elsewhere."""
+    header, signature, annex = wire
+    try:
+        return annex is None and not is_whole(read_entry_untrusted(header, signature, None))
+    except (DecodeError, EntryError):
+        return False
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

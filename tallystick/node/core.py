@@ -18,6 +18,7 @@ from tallystick.node import messages as m
 from tallystick.node.archive import row_of
 from tallystick.node.blob_exchange import BlobExchange
 from tallystick.node.config import SealingTimes
+from tallystick.node.crowding import has_room
 from tallystick.node.effects import Effect, HangUp, Learn, Pause, Recheck, Resume, Verified, Verify, Wake
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.forking import ForkWatch
@@ -255,7 +256,7 @@ class NodeCore:
             self.sync.close(peer)
             return
         session.growing += len(data)
-        if message is None:
+        if not has_room(self, session) or message is None:
             return
         session.put(message)
         if isinstance(message, m.BlocksEnd):
@@ -418,6 +419,7 @@ class NodeCore:
 
     def take(self, taken: Taken, peer: PeerKey | None) -> None:
         """Store and hand on what was added, and go on with what waited for it."""
+        self.intake.drop_wordless(taken)
         if taken.added:
             self.archive.keep((pending.entry for pending in taken.added), sync=False)
             # First, for the last of what was lost may settle that a backup was put back: then it is no sign of a copy.

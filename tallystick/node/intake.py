@@ -7,7 +7,7 @@ Source: docs/spec/sync.md#receiving
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -122,12 +122,20 @@ class Intake:
         return len(self._orphans)
 
     def open(
-        self, wires: Sequence[Wire], peer: PeerKey, now: int, *, asked: bool = False, for_block: bool = False
+        self,
+        wires: Sequence[Wire],
+        peer: PeerKey,
+        now: int,
+        *,
+        asked: bool = False,
+        for_block: bool = False,
+        wordless: Collection[bytes] = (),
     ) -> tuple[Batch, bool]:
         """Decode entries and set aside those that do not connect; the rest is to be verified.
 
         Returns the batch and whether something was set aside. `asked`: the person wants them, however many.
-        `for_block`: sealed blocks are on their way from this peer, and may need any entry. Raises BlameError.
+        `for_block`: sealed blocks are on their way from this peer, and may need any entry. `wordless`: those that a
+        block which is here seals, and whose words may be missing. Raises BlameError.
         """
         entries: list[Entry] = []
         flying = self._flying
@@ -143,7 +151,7 @@ class Intake:
                 raise BlameError(f"entry: {error}") from None
             if entry.id in flying or entry.id in pending:
                 continue
-            if entry.annex is None and entry.annex_hash is not None and not for_block:
+            if not is_whole(entry) and entry.id not in wordless:
                 # Words may be missing in a sealed block, never in what is still to be listed, cited and sealed: whoever
                 # has them will hand them over.
                 continue
@@ -308,6 +316,20 @@ class Intake:
         taken.added.append(ledger.add(entry, body))
         if entry.id in self._children:
             taken.follow_up += self._release(entry.id)
+
+    def drop_wordless(self, taken: Taken) -> None:
+        """Let go of what was added for a block that did not seal it and has no words, and of all that refers to it."""
+        pending = self._ledger.pool.entries
+        gone = {row.entry.id for row in taken.added if not is_whole(row.entry) and row.entry.id in pending}
+        if not gone:
+            return
+        for entry_id, row in pending.items():
+            if not gone.isdisjoint(row.entry.parents):
+                gone.add(entry_id)
+        for entry_id in [each for each in reversed(pending) if each in gone]:
+            self._ledger.remove(entry_id)
+        self._archive.forget(gone)
+        taken.added = [row for row in taken.added if row.entry.id not in gone]
 
     def judge(self, entry: Entry) -> Body:
         """The body of an entry whose signature holds and whose parents must all be here.

@@ -194,6 +194,11 @@ class Ledger:
         self.preview.add(pending)
         return pending
 
+    def remove(self, entry_id: bytes) -> None:
+        """Take back a pending entry that nothing refers to."""
+        self.preview.forget(entry_id)
+        self.pool.remove_last(entry_id)
+
     def try_out(self, entry: Entry, body: Body, now: int, look: Callable[[State], None] | None = None) -> Result:
         """What an entry would do if it were signed now; leaves no trace. `look` sees the state with it."""
         pending = self.add(entry, body)
@@ -203,8 +208,7 @@ class Ledger:
             if look is not None:
                 look(state)
         finally:
-            self.preview.forget(entry.id)
-            self.pool.remove_last(entry.id)
+            self.remove(entry.id)
         if result is None:
             raise BlockError("no-result")
         return result

@@ -153,6 +153,54 @@ def test_hostile_frames_end_the_reading(trio: Cluster) -> None:
     assert _read(trio, "bo", data + encode_frame(hello))["damage"]
 
 
+def test_whoever_carries_the_stick_cannot_strip_words(trio: Cluster) -> None:
+    """Of a pending entry without its words nothing is taken in, also not before a block that does not seal it."""
+    ana, bo = trio.machines["ana"].live, trio.machines["bo"].live
+    answer = trio.do("ana", "offer", {"step": "bake", "units": 2, "note": "the very words"})
+    entry = ana.intake.find(bytes.fromhex(answer["entry"]))
+    assert entry is not None
+    data = _written(trio, "ana", trio.height() - 1, signed=False)
+    wire = (entry.header, entry.signature, None)
+    row = ana.archive.block(trio.height())
+    assert row is not None
+    entries = encode_frame(m.encode_message(m.Entries([wire])))
+    last = encode_frame(m.encode_message(m.Block(row.header, row.certificate, row.readys, row.entry_ids)))
+    # A block before this ledger's end proves nothing about the entry, and one that is broken does not either.
+    broken = encode_frame(m.encode_message(m.Block(row.header, row.certificate, row.readys, [entry.id])))
+    for frames in (entries, entries + last, entries + broken):
+        _read(trio, "bo", data[: _end_of_header(data)] + frames)
+        assert entry.id not in bo.ledger.pool.entries
+        assert bo.archive.entry(entry.id) is None
+    assert _read(trio, "bo", data)["damage"] is None
+    assert bo.ledger.pool.entries[entry.id].entry.annex == entry.annex
+
+
+def test_blocks_whose_words_were_erased_are_taken_from_a_bundle(trio: Cluster) -> None:
+    """Their entries come without words, before the block that seals them; what is built on them comes too."""
+    trio.connect_all()
+    said = trio.do("ana", "offer", {"step": "bake", "units": 2, "note": "too much said"})["entry"]
+    trio.run_until(trio.is_settled, 60_000, "offered")
+    trio.do("bo", "accept", {"offer": said})
+    trio.run_until(trio.is_settled, 60_000, "sealed")
+    trio.do("ana", "cancel", {"deal": trio.machines["bo"].acknowledged[-1].hex()})
+    trio.run_until(trio.is_settled, 60_000, "cancelled")
+    trio.do("ana", "erase", {"entry": said})
+    trio.run_until(trio.is_settled, 60_000, "erased")
+    data = _written(trio, "cy")
+    dora = trio.machine("dora")
+    from tallystick.node.archive import Archive
+
+    Archive(dora.store).begin(trio.ledger_id)
+    trio.boot(dora)
+    taken = _read(trio, "dora", data)
+    assert taken["damage"] is None
+    assert dora.live.ledger.head == trio.machines["cy"].live.ledger.head
+    entry = dora.live.archive.entry(bytes.fromhex(said))
+    assert entry is not None
+    assert (entry.annex, entry.annex_hash is None) == (None, False)
+    assert not len(dora.live.ledger.pool)
+
+
 def _end_of_header(data: bytes) -> int:
     size, shift, at = 0, 0, len(MAGIC)
     while True:

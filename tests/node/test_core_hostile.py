@@ -38,7 +38,7 @@ from tallystick.protocol.entry import Entry, encode_annex, make_entry, read_entr
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.people import chain_of
+from tests.sim.people import chain_of, offer, partners, settle
 from tests.sim.scenario import CHARTER
 
 #: What may stand in place of a field.
@@ -225,6 +225,35 @@ def test_a_pending_entry_is_taken_with_its_words_only(recorded: tuple[Cluster, l
         frame = m.encode_message(m.Entries([(entry.header, entry.signature, annex)]))
         cluster.perform(ana, ana.live.handle(Frame(peer=bo.key, data=frame), now))
         assert (entry.id in ana.live.ledger.pool.entries) is taken
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_nobody_strips_the_words_of_an_entry_by_saying_that_it_is_sealed(ahead: int) -> None:
+    """Words may be missing in a block; what no block has sealed is not taken in so, or its words would never come."""
+    with Cluster(8) as cluster:
+        partners(cluster, "ana", "bo", "cy", seal=False)
+        ana, bo, cy = (cluster.machines[name] for name in ("ana", "bo", "cy"))
+        cluster.disconnect_all()
+        answer = cluster.do("cy", "offer", {"step": "bake", "units": 4, "note": "the very words"})
+        entry = cy.live.intake.find(bytes.fromhex(answer["entry"]))
+        assert entry is not None
+        offer(cluster, "ana")
+        cluster.run(5000)
+        head = bo.live.ledger.head
+        row = ana.live.archive.block(head.height + 1)
+        assert row is not None
+        cluster.connect("bo", "cy")
+        hello = m.Hello(1, cluster.ledger_id, head.height + ahead, bytes(32), bytes(32), cluster.now, [])
+        wordless = m.Entries([(entry.header, entry.signature, None)])
+        block = m.Block(row.header, row.certificate, list(row.readys), [entry.id])
+        for said in (hello, wordless, block, m.BlocksEnd(head.height + 2)):
+            cluster.feed(bo, Frame(peer=cy.key, data=m.encode_message(said)))
+            assert entry.id not in bo.live.ledger.pool.entries
+        settle(cluster)
+        for machine in (ana, bo, cy):
+            sealed = machine.live.archive.entry(entry.id)
+            assert sealed is not None
+            assert sealed.annex == entry.annex
 
 
 def test_a_forged_message_for_the_next_height_harms_only_its_sender(recorded: tuple[Cluster, list[bytes]]) -> None:
