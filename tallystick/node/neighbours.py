@@ -152,6 +152,15 @@ class Neighbours:
         return rank
 
 
+def owner_of(core: NodeCore, peer: PeerKey) -> bytes:
+    """Who answers for a peer: its member; for an applicant, of whom a partner can make any number, who invited it."""
+    member_id = core.member_of(peer)
+    if member_id is None:
+        return peer
+    member = core.ledger.view(core.now).members.get(member_id)
+    return member.inviter or member_id if member is not None and member.status == "applicant" else member_id
+
+
 def ties_of(core: NodeCore) -> dict[PeerKey, Tie]:
     """What counts of each connection that a node has now."""
     return {

@@ -7,6 +7,9 @@ Three rules keep it at one link for each pair of peers.
 A peer that dials us again has lost its old connection, whatever ours looks like: the new one replaces it.
 Two nodes that dial each other at the same moment both keep the connection that the lower node key dialled.
 And a direct connection replaces one through a third node, but not the other way round while the direct one is alive.
+
+Where all places are taken, whoever answers for the most connections gives up one of them to somebody who has fewer: so
+nobody's crowd keeps others out, however many keys it has.
 """
 
 import logging
@@ -18,7 +21,7 @@ from libp2p.peer.id import ID
 
 from tallystick.node.net_address import peer_id
 from tallystick.node.net_line import Line
-from tallystick.node.transport import PeerKey, TransportError, TransportLimits
+from tallystick.node.transport import Owner, PeerKey, TransportError, TransportLimits
 
 if TYPE_CHECKING:
     from libp2p.network.connection.swarm_connection import SwarmConn
@@ -91,8 +94,16 @@ class Link:
 class Links:
     """All connections of a node, and who of the strangers may come in."""
 
-    def __init__(self, *, own: PeerKey, limits: TransportLimits, dropped: Callable[[Link, str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        own: PeerKey,
+        limits: TransportLimits,
+        dropped: Callable[[Link, str], None],
+        owner_of: Owner = lambda peer: peer,
+    ) -> None:
         self._own = own
+        self._owner_of = owner_of
         self._limits = limits
         self._dropped = dropped
         self._links: dict[PeerKey, Link] = {}
@@ -119,8 +130,7 @@ class Links:
             raise LinkRefusedError("it is ourselves")
         old = self._links.get(link.peer)
         if old is None and len(self._links) >= self._limits.connections_max:
-            self.refused += 1
-            raise LinkRefusedError("too many connections")
+            self._make_room(link)
         if not link.admitted and not link.outbound:
             strangers = sum(1 for other in self if not other.admitted and not other.outbound and other is not old)
             if strangers >= self._limits.strangers_max:
@@ -138,6 +148,25 @@ class Links:
         self._links[link.peer] = link
         self._arrived.set()
         self._arrived = trio.Event()
+
+    def _make_room(self, link: Link) -> None:
+        """Have somebody give up a place to a new link. Raises LinkRefusedError.
+
+        Strangers do so first. Then it is the newest link of whoever has the most, if that is at least two more than the
+        newcomer has: between equals nobody is pushed out, or they would take turns for ever.
+        """
+        places = [other for other in self if not other.admitted and not other.outbound]
+        if not places:
+            shares: dict[bytes, list[Link]] = {}
+            for other in self:
+                shares.setdefault(self._owner_of(other.peer), []).append(other)
+            places = max(shares.values(), key=len)
+            if len(places) < len(shares.get(self._owner_of(link.peer), ())) + 2:
+                places = []
+        if not places or not (link.admitted or link.outbound):
+            self.refused += 1
+            raise LinkRefusedError("too many connections")
+        places[-1].drop("others need its place")
 
     async def arrival(self, peer: PeerKey) -> None:
         """Wait until there is a link to this peer."""

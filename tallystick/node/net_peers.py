@@ -33,6 +33,7 @@ from tallystick.node.transport import (
     DialReason,
     Gate,
     KnockHandler,
+    Owner,
     PeerDown,
     PeerKey,
     PeerUp,
@@ -72,8 +73,9 @@ class Peers:
         self._inbox = inbox
         self._unproven: OrderedDict[Line, None] = OrderedDict()
         self._dials: dict[PeerKey, trio.Event] = {}
-        self.links = Links(own=own, limits=limits, dropped=self._dropped)
+        self.links = Links(own=own, limits=limits, dropped=self._dropped, owner_of=self._owner_of)
         self.gate: Gate = lambda _peer: False
+        self.owner: Owner = lambda peer: peer
         self.knock_handler: KnockHandler | None = None
         self.net: Net | None = None
         self.circuits = Circuits(self, carries=relays)
@@ -85,6 +87,14 @@ class Peers:
         except Exception:
             log.exception("the gate failed")
             return False
+
+    def _owner_of(self, peer: PeerKey) -> bytes:
+        """Ask who answers for a peer; where that fails it is the peer itself."""
+        try:
+            return self.owner(peer)
+        except Exception:
+            log.exception("nobody knows who answers for a peer")
+            return peer
 
     def session(self, peer: PeerKey) -> Session | None:
         """Return the open sync stream with a peer."""

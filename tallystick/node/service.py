@@ -54,7 +54,7 @@ from tallystick.node.errors import ApiError, StoreError, StoreReason
 from tallystick.node.fork_report import write_report
 from tallystick.node.identity import read_identity, read_node_secret
 from tallystick.node.joining import UnreachableError
-from tallystick.node.neighbours import circle_of, ties_of
+from tallystick.node.neighbours import circle_of, owner_of, ties_of
 from tallystick.node.net_address import peer_id, read_address_untrusted
 from tallystick.node.progress import Progress
 from tallystick.node.reach import DIAL_S, Reach
@@ -162,6 +162,7 @@ class Node:
     async def running(self) -> AsyncIterator[None]:
         """Run until the block is left or `stopping` is set. Raises ListenError, StoreError."""
         self.transport.set_gate(self._gate)
+        self.transport.set_owner(self._owner_of)
         self.transport.set_knock_handler(self._knocked)
         async with self.transport.running(), trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -310,6 +311,10 @@ class Node:
     def _gate(self, peer: PeerKey) -> bool:
         # While nothing can be stored nobody is met: the core would not hear of the connection, and miss it afterwards.
         return self.read_only is None and not self.dialer.is_blamed(peer, now_ms()) and self.core.is_member(peer)
+
+    def _owner_of(self, peer: PeerKey) -> bytes:
+        # The core may be another one by then.
+        return owner_of(self.core, peer)
 
     async def _knocked(self, peer: PeerKey, request: bytes) -> bytes | None:
         if self.read_only is not None:

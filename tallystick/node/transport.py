@@ -31,6 +31,8 @@ KNOCK_RESPONSE_BYTES_MAX: Final = 128 * 1024
 
 Gate = Callable[[PeerKey], bool]
 """Whether a proven node key belongs to somebody who may sync with us. Cheap; called often; must not raise."""
+Owner = Callable[[PeerKey], bytes]
+"""Who answers for a proven node key: connections are counted for them together. Cheap; must not raise."""
 KnockHandler = Callable[[PeerKey, bytes], Awaitable[bytes | None]]
 """Answers the request of a stranger; None closes the stream without a word."""
 
@@ -222,6 +224,13 @@ class Transport(Protocol):
 
     def set_knock_handler(self, handler: KnockHandler) -> None:
         """Say who answers knocks, of strangers and members alike. Without a handler they are closed."""
+        ...
+
+    def set_owner(self, owner_of: Owner) -> None:
+        """Say who answers for a peer: where all places are taken, who has most gives one to who has fewest.
+
+        Without it everybody answers for itself.
+        """
         ...
 
     def recheck(self) -> None:

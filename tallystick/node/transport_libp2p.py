@@ -47,6 +47,7 @@ from tallystick.node.transport import (
     KnockHandler,
     ListenError,
     Listening,
+    Owner,
     PeerKey,
     Resumed,
     TransportLimits,
@@ -112,6 +113,9 @@ class Libp2pTransport:
 
     def set_knock_handler(self, handler: KnockHandler) -> None:
         self._peers.knock_handler = handler
+
+    def set_owner(self, owner_of: Owner) -> None:
+        self._peers.owner = owner_of
 
     def recheck(self) -> None:
         self._peers.recheck()

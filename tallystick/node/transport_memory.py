@@ -1,7 +1,8 @@
 """The transport inside one process: the same contract without sockets, clocks or luck, for tests and simulation.
 
 A `MemoryNetwork` joins its transports. What one does, the other sees before the call returns, so the order of events
-is the order of calls. Of the limits, those that a node can feel are kept: queues, credit, sizes.
+is the order of calls. Of the limits, those that a node can feel are kept: queues, credit, sizes. There are places for
+everybody, so it does not matter who answers for whom.
 """
 
 import logging
@@ -30,6 +31,7 @@ from tallystick.node.transport import (
     KnockHandler,
     ListenError,
     Listening,
+    Owner,
     PeerDown,
     PeerKey,
     PeerUp,
@@ -166,6 +168,7 @@ class MemoryTransport:
         self._inbox = Inbox(gossip_max=self._limits.gossip_queue)
         self._ends: dict[PeerKey, _End] = {}
         self._gate: Gate = lambda _peer: False
+        self._owner: Owner = lambda peer: peer
         self._knock_handler: KnockHandler | None = None
         self._addresses: list[str] = []
         self._entered = False
@@ -187,6 +190,9 @@ class MemoryTransport:
 
     def set_knock_handler(self, handler: KnockHandler) -> None:
         self._knock_handler = handler
+
+    def set_owner(self, owner_of: Owner) -> None:
+        self._owner = owner_of
 
     def recheck(self) -> None:
         for peer in self.peers():

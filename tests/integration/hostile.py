@@ -8,6 +8,7 @@ is left alone for ten minutes, so those attacks have a member each; the last one
     {"do": "write", "name": "Mal", "what": "devices"}  -> {"entry": id of the last one}
     {"do": "attack", "what": "orphans", "name": "Mal"} -> {"sent": bytes, "heard": bytes, "credit": the most, ...}
     {"do": "leave"}                                    -> {"ended": bool, "back": bool}        whoever attacked stayed
+    {"do": "come"}                                     -> {"keys": all, "in": places taken, "refused": times}
 """
 
 from __future__ import annotations
@@ -24,9 +25,14 @@ from tallystick.protocol.kinds.sealer import SealerOn
 from tests.integration.hostile_attacks import ATTACKS, SLOW, hand_over
 from tests.integration.hostile_crowd import ANSWER_S, Crowd, is_let_in, line_to, running
 from tests.integration.hostile_member import LINES, Member
+from tests.integration.hostile_places import Puppets
 
 #: Devices that a member adds to its first: more than it may have.
 DEVICES_MORE = 11
+#: Members that are made up; with all their devices they are more than a node has places for.
+PUPPETS = 66
+#: No order takes so long.
+ORDER_S = 120
 
 
 class Hostile:
@@ -36,8 +42,10 @@ class Hostile:
         self.ticket = ticket
         self.address = ticket.addresses[0]
         self.crowd = Crowd(ticket)
+        self.puppets = Puppets(ticket, nursery)
         self.members: dict[str, Member] = {}
         self._nursery = nursery
+        self._flood = trio.CancelScope()
         self._leave = trio.Event()
         self._left: trio.MemoryReceiveChannel[dict[str, Any]] | None = None
         self._strangers: trio.MemoryReceiveChannel[dict[str, int]] | None = None
@@ -50,17 +58,19 @@ class Hostile:
     async def write(self, name: str, what: str) -> dict[str, Any]:
         """What it takes to attack, handed over as anybody would."""
         member = self.members[name]
-        if what == "devices":
-            entries = [member.add_device() for _ in range(DEVICES_MORE)]
-        else:
-            entries = [member.follow(SealerOn(device=member.device.public))]
+        match what:
+            case "devices":
+                entries = [member.add_device() for _ in range(DEVICES_MORE)]
+            case "puppets":
+                entries = list(self.puppets.make(member, PUPPETS))
+            case _:
+                entries = [member.follow(SealerOn(device=member.device.public))]
         async with line_to(self.address, member.node) as line:
             hello = await line.greet()
             await hand_over(line, entries)
-            # The answer to this says that they have been read.
-            heard = line.heard
+            # The answer to this says that they have been judged.
             await line.say(m.GetBlocks(hello.height, 1, False))
-            await line.until(lambda: line.heard > heard)
+            await line.until(lambda: line.answers > 0)
         return {"entry": entries[-1].id.hex()}
 
     async def attack(
@@ -87,6 +97,16 @@ class Hostile:
         assert self._left is not None
         self._leave.set()
         return await self._left.receive()
+
+    async def begin_flood(self, name: str) -> dict[str, Any]:
+        """All devices of a member hand over what nobody can place, and stay."""
+
+        async def stay(task_status: trio.TaskStatus[dict[str, int]]) -> None:
+            with trio.CancelScope() as self._flood:
+                await self.crowd.flood(self.members[name], task_status)
+
+        answer: dict[str, Any] = await self._nursery.start(stay)
+        return answer
 
     def begin_strangers(self, count: int) -> dict[str, Any]:
         """Strangers come while others attack."""
@@ -119,6 +139,19 @@ class Hostile:
                 return self.begin_strangers(count)
             case {"do": "end strangers"}:
                 return await self.end_strangers()
+            case {"do": "knock again", "name": name}:
+                return {"back": await is_let_in(self.address, self.members[name].node)}
+            case {"do": "flood", "name": name}:
+                return await self.begin_flood(name)
+            case {"do": "end flood"}:
+                self._flood.cancel()
+                return {}
+            case {"do": "come"}:
+                return await self.puppets.come()
+            case {"do": "count"}:
+                return self.puppets.count()
+            case {"do": "go"}:
+                return self.puppets.leave()
             case {"do": "stranger"}:
                 return await self.crowd.stranger()
             case {"do": "sockets", "count": count}:
@@ -130,7 +163,7 @@ async def main(ticket: str) -> None:
     async with trio.open_nursery() as nursery:
         hostile = Hostile(read_ticket_untrusted(ticket), nursery)
         while line := await trio.to_thread.run_sync(sys.stdin.readline):
-            with trio.fail_after(60):
+            with trio.fail_after(ORDER_S):
                 answer = await hostile.obey(json.loads(line))
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()

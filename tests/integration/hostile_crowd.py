@@ -12,25 +12,30 @@ import trio
 from tallystick.crypto.keys import SecretKey
 from tallystick.node import knock
 from tallystick.node import messages as m
+from tallystick.node.intake import ORPHAN_BYTES_MAX
 from tallystick.node.net_address import read_address_untrusted
 from tallystick.node.net_framing import encode_credit, encode_frame, encode_uvarint
 from tallystick.node.net_links import Link
 from tallystick.node.net_peers import KNOCK, SYNC
 from tallystick.node.net_streams import open_stream
 from tallystick.node.ticket import Ticket
-from tallystick.node.transport import KNOCK_REQUEST_BYTES_MAX
+from tallystick.node.transport import KNOCK_REQUEST_BYTES_MAX, TransportLimits
 from tallystick.node.transport_libp2p import Libp2pTransport
 from tallystick.protocol import codec
+from tallystick.protocol.devices import DEVICES_MAX
 from tallystick.protocol.entry import wire
-from tests.integration.hostile_member import LINES, Line, Member, new_key
+from tests.integration.hostile_member import HEAVY, LINES, Line, Member, heavy_words, new_key
 
 ANSWER_S: Final = 5.0
+#: Where a connection ends, it is the other side that has ended it.
+PATIENT: Final = TransportLimits(stranger_s=3600, session_s=3600, silent_s=3600, watch_every_s=3600)
 
 
 @asynccontextmanager
 async def running(key: SecretKey) -> AsyncIterator[Libp2pTransport]:
-    """A node with this key that listens nowhere."""
-    transport = Libp2pTransport(key.seed, listen=())
+    """A node with this key that listens nowhere, takes everybody for a member, and never hangs up by itself."""
+    transport = Libp2pTransport(key.seed, listen=(), limits=PATIENT)
+    transport.set_gate(lambda _: True)
     async with transport.running():
         yield transport
 
@@ -71,6 +76,14 @@ async def is_let_in(address: str, key: SecretKey) -> bool:
     return False
 
 
+async def hand_over_orphans(line: Line, member: Member, words: bytes) -> None:
+    """More of them than one peer may have waiting, and an answer that says that they have been looked at."""
+    for _ in range(0, ORPHAN_BYTES_MAX // HEAVY + 10, 3):
+        await line.say(m.Entries([wire(member.orphan(words)) for _ in range(3)]))
+    await line.say(m.GetBlocks(1, 1, False))
+    await line.until(lambda: line.answers > 0)
+
+
 class Crowd:
     """What one address has to bear."""
 
@@ -101,6 +114,21 @@ class Crowd:
             counts["in"] = sum(not line.over.is_set() for line in lines)
             counts["credit"] = max(line.credit_most for line in lines)
         return counts
+
+    async def flood(self, member: Member, task_status: trio.TaskStatus[dict[str, int]]) -> None:
+        """Each device that a member may have hands over orphans, as heavy as may be, and stays; until cancelled."""
+        async with AsyncExitStack() as stack:
+            lines = []
+            for key in (member.node, *member.others[: DEVICES_MAX - 1]):
+                line = await stack.enter_async_context(line_to(self.address, key))
+                await line.greet()
+                lines.append(line)
+            words = heavy_words()
+            async with trio.open_nursery() as nursery:
+                for line in lines:
+                    nursery.start_soon(hand_over_orphans, line, member, words)
+            task_status.started({"in": sum(not line.over.is_set() for line in lines)})
+            await trio.sleep_forever()
 
     async def links(self, member: Member, count: int) -> dict[str, int]:
         """One key comes again and again: only the newest connection is kept."""

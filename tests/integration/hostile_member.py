@@ -26,7 +26,9 @@ from tallystick.protocol.charter import Charter
 from tallystick.protocol.deal_rules import terms_of
 from tallystick.protocol.devices import possession_payload
 from tallystick.protocol.entry import VERSION, Entry, annex_hash, encode_annex, make_entry, signed_message
+from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.device import DeviceAdd
+from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join, grant_message
 from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.kinds.sealer import SealerOn
@@ -73,7 +75,14 @@ class Member:
         """Join with the ticket; the entry."""
         ticket, invite = self.ticket, SecretKey.from_seed(self.ticket.secret)
         answer = await ask(knock.ask_charter(invite, ticket.ledger, ticket.invite, self.node.public))
-        self.charter = knock.read_charter_untrusted(answer)
+        entry = self.apply(knock.read_charter_untrusted(answer))
+        knock.read_joined_untrusted(await ask(knock.ask_join(entry)))
+        return entry.id.hex()
+
+    def apply(self, charter: Charter) -> Entry:
+        """The join that its ticket allows."""
+        ticket, invite = self.ticket, SecretKey.from_seed(self.ticket.secret)
+        self.charter = charter
         keys = [self.device.public, self.node.public, self.recovery.public]
         body = Join(
             invite=ticket.invite,
@@ -85,8 +94,7 @@ class Member:
         )
         annex = encode_annex(secrets.token_bytes(16), {"name": self.name})
         self.join = self.head = self.entry(Join.KIND, body.to_map(), 0, None, (ticket.invite,), annex)
-        knock.read_joined_untrusted(await ask(knock.ask_join(self.join)))
-        return self.join.id.hex()
+        return self.join
 
     def entry(
         self,
@@ -140,14 +148,15 @@ class Member:
         for number in range(count):
             yield self.entry("offer", self._offer(), 1, self._join().id, at=number)
 
-    def follow(self, body: SealerOn | DeviceAdd) -> Entry:
-        """The next entry of a chain that is to stay."""
+    def follow(self, body: SealerOn | DeviceAdd | Invite | Admit, *after: bytes) -> Entry:
+        """The next entry of a chain that is to stay, in the order behind these."""
         assert self.head is not None
-        self.head = self.entry(body.KIND, body.to_map(), self.head.seq + 1, self.head.id)
+        links = tuple(sorted({*body.refs(), *after}))
+        self.head = self.entry(body.KIND, body.to_map(), self.head.seq + 1, self.head.id, links)
         return self.head
 
-    def add_device(self) -> Entry:
-        """Introduce another device."""
+    def add_device(self, *after: bytes) -> Entry:
+        """Introduce another device, in the order behind these entries."""
         device, node = new_key(), new_key()
         self.others.append(node)
         payload = possession_payload(device.public, node.public, self.device.public)
@@ -159,7 +168,8 @@ class Member:
                 scope="all",
                 possession=device.sign(message),
                 possession_node=node.sign(message),
-            )
+            ),
+            *after,
         )
 
     def _join(self) -> Entry:
@@ -189,6 +199,8 @@ class Line:
         """The most that could be sent at any time."""
         self.asked = 0
         """How many entries the other side has asked for."""
+        self.answers = 0
+        """How many requests for blocks it has answered."""
         self.hello: m.Hello | None = None
         """The newest."""
         self.sealing: list[bytes] = []
@@ -218,7 +230,7 @@ class Line:
     def _hear(self, frame: bytes) -> None:
         # An array, and its name: what is of no interest is not decoded.
         name = frame[2 : 2 + (frame[1] & 0x1F)]
-        if name not in (b"hello", b"want", b"sealing"):
+        if name not in (b"hello", b"want", b"sealing", b"blocks_end"):
             return
         match m.Reader().read(frame):
             case m.Hello() as hello:
@@ -227,6 +239,8 @@ class Line:
                 self.asked += len(chains)
             case m.Sealing(messages):
                 self.sealing += messages
+            case m.BlocksEnd():
+                self.answers += 1
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait for something that the other side says; in vain where it has hung up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallystick.node.core import NodeCore
+from tallystick.node.neighbours import owner_of
 from tests.support.builders import key
 from tests.support.kept import Kept
 from tests.support.market import MARKET
@@ -32,3 +33,17 @@ def test_whoever_a_ticket_names_gives_the_ledger_up_to_the_block_it_names() -> N
     assert not gate(kept, 0).is_member(INVITER)
     assert gate(kept, 0).is_member(kept.people["bo"].node.public)
     assert not gate(kept, height + 1).is_member(key("stranger", "node").public)
+
+
+def test_whoever_invites_answers_for_those_who_wait_to_be_let_in() -> None:
+    """Anybody can make applicants without end of an invitation; a partner answers for all of its own devices."""
+    kept = Kept.start(MARKET, "bo")
+    for name in ("cy", "di"):
+        kept.applied(name, inviter="bo")
+    core = gate(kept, 0)
+    nodes = {name: person.node.public for name, person in kept.people.items()}
+    bo = kept.people["bo"].member
+    assert core.is_member(nodes["cy"])
+    assert [owner_of(core, nodes[name]) for name in ("bo", "cy", "di")] == [bo, bo, bo]
+    assert owner_of(core, nodes["ana"]) == kept.people["ana"].member
+    assert owner_of(core, INVITER) == INVITER

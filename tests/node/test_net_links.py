@@ -129,7 +129,7 @@ def test_places_are_counted(clock: trio.testing.MockClock) -> None:
         table.arrive(keys[2], admitted=False, outbound=True)
         table.arrive(keys[3])
         with pytest.raises(LinkRefusedError, match="connections"):
-            table.arrive(keys[4])
+            table.arrive(keys[4], admitted=False)
         assert table.links.refused == 2
         strangers[1].drop("it leaves")
         table.arrive(keys[4])
@@ -197,5 +197,63 @@ def test_connection_through_a_third_replaces_only_a_silent_one(clock: trio.testi
         clock.jump(LIMITS.ping_every_s * 2)
         new = table.arrive(HIGH, relayed=True)
         assert old.dropped and table.links.get(HIGH) is new
+
+    run(check, clock)
+
+
+def crowded(owners: dict[PeerKey, bytes]) -> Table:
+    """A table whose places are all taken, by peers that one or several answer for."""
+    table = Table()
+    table.links = Links(
+        own=MIDDLE,
+        limits=LIMITS,
+        dropped=lambda link, reason: table.dropped.append((link, reason)),
+        owner_of=lambda peer: owners.get(peer, peer),
+    )
+    return table
+
+
+KEYS = [SecretKey.from_seed(bytes([number + 30]) * 32).public for number in range(8)]
+
+
+def test_who_has_most_gives_its_newest_place_to_who_has_none(clock: trio.testing.MockClock) -> None:
+    """Until the difference is one: whoever is sent away comes back, and gets nothing of an equal."""
+
+    def check() -> None:
+        crowd = dict.fromkeys(KEYS[:5], b"mal")
+        table = crowded(crowd)
+        links = [table.arrive(key) for key in KEYS[:4]]
+        with pytest.raises(LinkRefusedError, match="too many"):
+            table.arrive(KEYS[4])
+        bo = table.arrive(KEYS[5])
+        assert table.dropped == [(links[3], "others need its place")] and links[3].line.is_cut  # type: ignore[attr-defined]
+        with pytest.raises(LinkRefusedError, match="too many"):
+            table.arrive(KEYS[3])
+        cy = table.arrive(KEYS[6], outbound=True)
+        assert table.dropped[1:] == [(links[2], "others need its place")]
+        dee = table.arrive(KEYS[7])
+        assert {link.peer for link in table.links} == {KEYS[0], bo.peer, cy.peer, dee.peer}
+        # Now everybody has one.
+        with pytest.raises(LinkRefusedError, match="too many"):
+            table.arrive(LOW)
+        assert table.links.refused == 3
+
+    run(check, clock)
+
+
+def test_strangers_give_up_their_places_first_and_get_none_of_others(clock: trio.testing.MockClock) -> None:
+    """Where everything is taken a stranger has to wait, whoever else has most of it."""
+
+    def check() -> None:
+        table = crowded(dict.fromkeys(KEYS[:4], b"mal"))
+        for key in KEYS[:3]:
+            table.arrive(key)
+        stranger = table.arrive(KEYS[5], admitted=False)
+        with pytest.raises(LinkRefusedError, match="connections"):
+            table.arrive(KEYS[6], admitted=False)
+        table.arrive(KEYS[3])
+        assert table.dropped == [(stranger, "others need its place")]
+        with pytest.raises(LinkRefusedError, match="connections"):
+            table.arrive(KEYS[6], admitted=False)
 
     run(check, clock)
