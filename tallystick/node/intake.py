@@ -38,6 +38,9 @@ Wire = tuple[bytes, bytes, bytes | None]
 ORPHANS_MAX: Final = 1000
 ORPHAN_BYTES_MAX: Final = 8 * 1024 * 1024
 ORPHAN_MS: Final = 300_000
+#: Of all peers together: a member alone may have eight of them, and a crowd hundreds.
+ORPHANS_ALL_MAX: Final = 4 * ORPHANS_MAX
+ORPHAN_BYTES_ALL_MAX: Final = 4 * ORPHAN_BYTES_MAX
 #: Pending entries of one device that are taken without having been asked for, and their bytes.
 PENDING_PER_DEVICE_MAX: Final = 2000
 PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -104,6 +107,7 @@ class Intake:
         """Orphan -> height it waits for."""
         self._held: dict[PeerKey, tuple[int, int]] = {}
         """Peer -> (entries, bytes) of it in the buffer."""
+        self._orphan_bytes = 0
         self._flying: dict[bytes, int] = {}
         """Entries whose signatures are being judged, and the height when they were found to be new.
 
@@ -372,10 +376,14 @@ class Intake:
 
     def forget_peer(self, peer: PeerKey) -> None:
         """Drop what a peer left waiting that is gone."""
-        for entry_id in [entry_id for entry_id, row in self._orphans.items() if row.peer == peer]:
-            self._drop(entry_id)
-        self._held.pop(peer, None)
+        self._forget_orphans(peer)
         self.shelf.clear(peer)
+
+    def _forget_orphans(self, peer: PeerKey) -> None:
+        if peer in self._held:
+            for entry_id in [entry_id for entry_id, row in self._orphans.items() if row.peer == peer]:
+                self._drop(entry_id)
+            del self._held[peer]
 
     def expire(self, now: int) -> None:
         """Drop what has waited too long."""
@@ -452,12 +460,32 @@ class Intake:
         count, total = self._held.get(peer, (0, 0))
         if count >= ORPHANS_MAX or total + size > ORPHAN_BYTES_MAX:
             return True
+        if not self._make_room(peer, count + 1, total + size, size):
+            return True
         self._held[peer] = (count + 1, total + size)
+        self._orphan_bytes += size
         self._orphans[entry.id] = Orphan(entry, peer, now, size)
         for parent in missing:
             self._children.setdefault(parent, []).append(entry.id)
         if height:
             self._for_block[entry.id] = height
+        return True
+
+    def _make_room(self, peer: PeerKey, count: int, total: int, size: int) -> bool:
+        """Whether there is room for one orphan more, with which this peer has so many and so many bytes.
+
+        Where all together have too much, whoever has most of it loses it; the others can be asked for theirs again.
+        """
+        while len(self._orphans) >= ORPHANS_ALL_MAX or self._orphan_bytes + size > ORPHAN_BYTES_ALL_MAX:
+            if len(self._orphans) >= ORPHANS_ALL_MAX:
+                most = max(self._held, key=lambda other: self._held[other][0])
+                is_most = self._held[most][0] < count
+            else:
+                most = max(self._held, key=lambda other: self._held[other][1])
+                is_most = self._held[most][1] < total
+            if is_most or most == peer:
+                return False
+            self._forget_orphans(most)
         return True
 
     def _release(self, parent: bytes) -> list[Orphan]:
@@ -482,6 +510,7 @@ class Intake:
         self._for_block.pop(entry_id, None)
         count, total = self._held.get(orphan.peer, (1, orphan.size))
         self._held[orphan.peer] = (count - 1, total - orphan.size)
+        self._orphan_bytes -= orphan.size
         for parent in orphan.entry.parents:
             waiting = self._children.get(parent)
             if waiting is not None and entry_id in waiting:

@@ -148,6 +148,8 @@ class Hostile:
                 return {}
             case {"do": "come"}:
                 return await self.puppets.come()
+            case {"do": "begin messages"}:
+                return await self.puppets.begin_messages()
             case {"do": "count"}:
                 return self.puppets.count()
             case {"do": "go"}:

@@ -6,8 +6,10 @@ devices as a member may have.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +17,8 @@ import trio
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.node.ticket import Ticket
+from tallystick.node.transport import FRAME_BYTES_MAX
+from tallystick.protocol import codec
 from tallystick.protocol.devices import DEVICES_MAX
 from tallystick.protocol.entry import Entry
 from tallystick.protocol.kinds.admit import Admit
@@ -26,6 +30,9 @@ from tests.integration.hostile_member import LINES, Line, Member, new_key
 AT_ONCE: Final = 16
 #: Whoever was refused tries again after this.
 AGAIN_S: Final = 1.0
+#: So many begin messages, and so many parts of them: far more than may wait to become whole.
+BEGINNERS: Final = 24
+BEGUN_PARTS: Final = 28
 DAY_MS: Final = 86_400_000
 
 
@@ -102,6 +109,22 @@ class Puppets:
 
             nursery.start_soon(end, line.over)
             nursery.start_soon(end, self._leave)
+
+    async def begin_messages(self) -> dict[str, int]:
+        """Some begin a message of eight megabytes each, and none ends it; what has been sent of them."""
+        lines = list(self._there.values())[-BEGINNERS:]
+        sent = sum(line.sent for line in lines)
+
+        async def begin(line: Line) -> None:
+            digest = secrets.token_bytes(32)
+            with suppress(*LINES):
+                for number in range(BEGUN_PARTS):
+                    await line.say(codec.encode(["part", digest, number, 32, bytes(FRAME_BYTES_MAX - 300)]))
+
+        async with trio.open_nursery() as nursery:
+            for line in lines:
+                nursery.start_soon(begin, line)
+        return {"sent": sum(line.sent for line in lines) - sent, **self.count()}
 
     def count(self) -> dict[str, int]:
         """How many are in, and how often any of them was not let in."""

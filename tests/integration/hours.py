@@ -78,6 +78,10 @@ class Hours:
         """Now it is so late, for everybody at once."""
         self._set(self.moment(clock) * 1_000_000, self.factor)
 
+    def go_forward(self, seconds: int) -> None:
+        """So much time is over, for everybody at once."""
+        self._set((self.now_ms() + seconds * 1000) * 1_000_000, self.factor)
+
     def go_on(self, factor: int) -> None:
         """Time goes on from now at another pace."""
         self._set(self.now_ms() * 1_000_000, factor)
