@@ -21,6 +21,7 @@ from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.node import enrolment, recovering
 from tallystick.node.errors import ExitCode, NodeError
+from tallystick.node.shelf import is_whole
 from tallystick.node.transport import KNOCK_REQUEST_BYTES_MAX, KNOCK_RESPONSE_BYTES_MAX, PeerKey
 from tallystick.protocol import codec
 from tallystick.protocol.charter import Charter, CharterError, from_bytes
@@ -128,6 +129,9 @@ def _take_join(
         return None
     if core.ledger.knows(entry.id):
         return codec.encode(["joined"])
+    # Nobody else would take it without its words, and so nothing that seals it would be whole anywhere else.
+    if not is_whole(entry):
+        return None
     # Whoever knows no invitation of ours is not told why.
     if core.ledger.view(now).invites.get(entry.body.get("invite", b"")) is None:
         return None

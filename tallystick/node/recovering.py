@@ -25,6 +25,7 @@ from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
 from tallystick.node.enrolment import EnrolmentError, place_of
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.places import ticket_addresses
+from tallystick.node.shelf import is_whole
 from tallystick.protocol import codec
 from tallystick.protocol.devices import approvals_needed
 from tallystick.protocol.entry import Entry, encode_annex, make_entry, read_entry_untrusted, signed_message
@@ -98,7 +99,7 @@ def take_request(core: NodeCore, peer: PeerKey, request: list[Any], now: int) ->
                 return None
             if (entry.ledger, entry.kind) != (core.ledger.id, RecoverRequest.KIND) or not core.ledger.head.height:
                 return None
-            if entry.body.get("node_key") != peer:
+            if entry.body.get("node_key") != peer or not is_whole(entry):
                 return None
             return _state_of(core, entry.id, now) if core.ledger.knows(entry.id) else _admit(core, entry, now)
     return None

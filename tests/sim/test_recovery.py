@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from tallystick.crypto.keys import SecretKey
-from tallystick.node import enrolment, knock, recovering
+from tallystick.node import enrolment, joining, knock, recovering
 from tallystick.node.archive import Archive, JoinRow
 from tallystick.node.arriving import claim_here
 from tallystick.node.device_ticket import MemberTicket
 from tallystick.node.errors import NodeError
 from tallystick.node.identity import Identity
 from tallystick.node.intake import STRANGERS_MAX
+from tallystick.node.ticket import read_ticket_untrusted
+from tallystick.protocol import codec
 from tallystick.protocol.devices import REQUESTS_MAX, WAIT_MS
-from tallystick.protocol.entry import Entry
+from tallystick.protocol.entry import Entry, encode_annex
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import hand, member, offer, partners, settle, state_of
 
@@ -167,6 +170,44 @@ def _skip(cluster: Cluster, ms: int) -> None:
     on[0].live.sealer.hurry(cluster.clock(on[0]))
     offer(cluster, "ana")
     cluster.run(30_000)
+
+
+@pytest.mark.parametrize("what", ["join", "request"])
+def test_what_strangers_hand_in_has_its_words(cluster: Cluster, what: str) -> None:
+    """Without them nobody else takes it, so what seals with whoever had taken it in would never be whole again."""
+    partners(cluster, "ana", "bo")
+    ana = cluster.machines["ana"].live
+    if what == "join":
+        ticket = read_ticket_untrusted(cluster.do("ana", "invite", {"as": "partner"})["ticket"])
+        new = cluster.machine("new")
+        terms = mock.Mock(hash=ana.ledger.charter.hash)
+        with (
+            mock.patch.object(joining, "read_identity", return_value=mock.Mock(recovery=new.recovery.public, name="n")),
+            mock.patch.object(joining, "read_node_secret", return_value=new.node),
+            mock.patch.object(joining, "encode_annex", return_value=encode_annex(bytes(16), {"name": "new"})),
+        ):
+            entry = joining.Joining(mock.Mock(), ticket, terms).entry(new.secret, cluster.now)
+        node, ask = new.node, knock.ask_join
+    else:
+        cluster.join("cy", "ana")
+        cluster.connect_all()
+        cluster.run(2000)
+        cluster.do("ana", "admit", {"partner": member(cluster, "cy").hex(), "sealer": False})
+        entry, node = _request(cluster, "cy", 1)
+        ask = recovering.ask_recovery
+    settle(cluster)
+    whole = ask(entry)
+    wordless = codec.encode([*codec.decode(whole)[:-1], None])  # type: ignore[index,list-item]
+    assert knock.answer(ana, node.public, wordless, cluster.now) is None
+    cluster.perform(cluster.machines["ana"], ana.effects())
+    assert entry.id not in ana.ledger.pool
+    offer(cluster, "bo")
+    settle(cluster)
+    response = knock.answer(ana, node.public, whole, cluster.now)
+    cluster.perform(cluster.machines["ana"], ana.effects())
+    assert response is not None
+    assert entry.id in ana.ledger.pool
+    settle(cluster)
 
 
 def test_requests_of_strangers_are_bounded(cluster: Cluster) -> None:
