@@ -93,12 +93,13 @@ def silence(view: View, deal: Deal) -> str | None:
 
 def silence_of(state: State, deal: Deal) -> str | None:
     """The same in a state that is at hand."""
-    tick = None if deal.due is None else state.due.get(deal.due)
-    if tick is None:
+    # What stands still, since the ledger was founded anew, ends by no silence.
+    if deal.due is None or deal.due in state.held:
         return None
-    if tick.what == "deal.unreviewed":
+    what = state.tick_of(deal.due) or ""
+    if what == "deal.unreviewed":
         return "is approved by silence" if deal.terms.on_silence == "approve" else "lapses: is rejected by silence"
-    return SILENCE.get(tick.what, tick.what)
+    return SILENCE.get(what, what)
 
 
 def title(view: View, step_id: str, offer_id: bytes) -> str | None:

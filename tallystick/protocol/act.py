@@ -151,17 +151,28 @@ class Act:
 
     def schedule(self, time: int, what: str, ref: bytes) -> tuple[int, int]:
         """Let something fall due at `time`; the key that comes back cancels it."""
-        state = self.state
-        rules = state.rules.rows[""]
-        key = (time, rules.due_next)
-        state.rules.set("", Rules(rules.version, rules.due_next + 1, rules.sealer_next))
-        state.due.set(key, Tick(what, ref))
+        key = self._number(time)
+        self.state.due.set(key, Tick(what, ref))
         return key
+
+    def wait(self, time: int, what: str, ref: bytes, since: int | None = None) -> tuple[int, int]:
+        """As `schedule`, where somebody else has until then: never in this block, and see `waits`.
+
+        `since`: when the wait began; now, where it is not said.
+        """
+        key = self._number(time)
+        self.state.fresh.set(key, (what, ref, self.at if since is None else since))
+        return key
+
+    def _number(self, time: int) -> tuple[int, int]:
+        rules = self.state.rules.rows[""]
+        self.state.rules.set("", Rules(rules.version, rules.due_next + 1, rules.sealer_next))
+        return time, rules.due_next
 
     def unschedule(self, key: tuple[int, int] | None) -> None:
         if key is not None:
-            self.state.due.delete(key)
-            self.state.held.delete(key)
+            for table in (self.state.due, self.state.held, self.state.fresh):
+                table.delete(key)
 
     def at_boundary(self, what: str, ref: bytes) -> None:
         """Leave something for the end of the block (see `boundary`)."""

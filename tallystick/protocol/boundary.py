@@ -16,6 +16,7 @@ from tallystick.protocol import outcomes as outcomes_of_votes
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.departure import depart
 from tallystick.protocol.sealers import change_sealers
+from tallystick.protocol.waits import begin_waits
 
 if TYPE_CHECKING:
     from tallystick.protocol.state import State
@@ -35,6 +36,8 @@ def run_boundary(state: State, context: Context, authors: AbstractSet[bytes], st
     for number in range(len(asked)):
         state.boundary.delete(number)
     outcomes: list[Outcome] = []
+    # First of all: what follows may end a deal that waits.
+    begin_waits(Act(state, context, context.time, context.ledger))
     devices.take_effect(state, asked)
     devices.note_readers(Act(state, context, context.time, context.ledger))
     for what, ref in asked:

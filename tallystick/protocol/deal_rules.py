@@ -192,7 +192,9 @@ def wait(act: Act, deal_id: bytes, deal: Deal, what: str, time: int, **fields: A
     entry = act.entry
     if entry is not None and entry.annex_hash is not None and entry.kind in WORDS_NEEDED:
         fields["said"] = (*deal.said, entry.id)
-    act.state.deals.set(deal_id, changed(deal, due=act.schedule(time, what, deal_id), **fields))
+    # An entry begins a wait for the other side; a tick that follows a silence needs no more than its moment.
+    due = act.schedule(time, what, deal_id) if entry is None else act.wait(time, what, deal_id)
+    act.state.deals.set(deal_id, changed(deal, due=due, **fields))
 
 
 def wait_for_delivery(act: Act, deal_id: bytes, deal: Deal, since: int) -> None:

@@ -23,20 +23,26 @@ def in_order_of_acceptance(state: State) -> list[bytes]:
 
 def lengthen_reviews(act: Act, buyer: bytes, longer: int) -> None:
     """The buyer will be away: what it has under review waits longer, up to 14 days in all per deal."""
-    deals = act.state.deals
+    state = act.state
     due = [
         (deal.due, deal_id)
-        for deal_id, deal in deals.items()
+        for deal_id, deal in state.deals.items()
         # What stands still needs no more time.
-        if deal.buyer == buyer and deal.status == "delivered" and deal.due is not None and deal.due in act.state.due
+        if deal.buyer == buyer and deal.status == "delivered" and deal.due is not None and deal.due not in state.held
     ]
     # In the order in which they fall due, so that two of one moment stay in their order.
     for key, deal_id in sorted(due):
-        deal = deals[deal_id]
+        deal = state.deals[deal_id]
         extra = min(longer, deal_rules.AWAY_MS_MAX - deal.away)
         if extra:
-            deal = deal_rules.changed(deal, away=deal.away + extra)
-            deal_rules.wait(act, deal_id, deal, "deal.unreviewed", key[0] + extra)
+            fresh = state.fresh.get(key)
+            act.unschedule(key)
+            if fresh is None:
+                moved = act.schedule(key[0] + extra, "deal.unreviewed", deal_id)
+            else:
+                # It was delivered in this block, and its review counts from then.
+                moved = act.wait(key[0] + extra, "deal.unreviewed", deal_id, fresh[2])
+            state.deals.set(deal_id, deal_rules.changed(deal, due=moved, away=deal.away + extra))
 
 
 def sell_out(act: Act, deal_id: bytes) -> None:
@@ -55,9 +61,9 @@ def sell_out(act: Act, deal_id: bytes) -> None:
             deal_rules.settle(act, deal_id, deal)
     # What is left waits for its tick: a rejection, a reduction, a dispute and what may follow it.
     while (row := act.state.deals.get(deal_id)) is not None and row.due is not None:
-        tick = act.state.due[row.due]
+        what = act.state.tick_of(row.due)
         act.unschedule(row.due)
-        TICKS[tick.what](act, deal_id)
+        TICKS[what or ""](act, deal_id)
 
 
 def cancel_undelivered(act: Act, member_id: bytes) -> None:

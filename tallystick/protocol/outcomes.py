@@ -19,14 +19,13 @@ from tallystick.protocol.governance import NOTICED, ballot_of, passes_at_end, pa
 from tallystick.protocol.membership import DAY_MS, is_suspended
 from tallystick.protocol.records import Rules
 from tallystick.protocol.records_governance import Erased
+from tallystick.protocol.waits import CLOCKS_DIFFER_MS
 
 if TYPE_CHECKING:
     from tallystick.protocol.act import Act
     from tallystick.protocol.charter import Charter
     from tallystick.protocol.records_governance import Ballot, Proposal
 
-#: The time of a proposal counts from the moment it claims, but not from earlier than this before its block.
-CLOCKS_DIFFER_MS: Final = 600_000
 #: Nobody is suspended again so soon after the beginning of a suspension.
 SUSPENDED_AGAIN_MS: Final = 90 * DAY_MS
 

@@ -374,10 +374,14 @@ class State:
         self.erased: Table[bytes, records_governance.Erased] = self._table("erased", records_governance.Erased, by_id)
         self.recoveries: Table[bytes, records_device.Recovery] = self._table("recovery", records_device.Recovery, by_id)
         self.totals = AmountTable("total", self.journal, tuple[int], str, str)
-        # What the end of the block has still to do, and deals that closed since the last commit. Journaled like the
-        # rest but no part of the root: the first is empty between blocks, the second belongs to the archive.
+        # What the end of the block has still to do, waits that its entries have begun (what, ref, since when), and
+        # deals that closed since the last commit. Journaled like the rest but no part of the root: the first two are
+        # empty between blocks, the third belongs to the archive.
         self.boundary: Table[int, tuple[str, bytes]] = Table(
             "boundary", self.journal, tuple[str, bytes], str, int, rooted=False
+        )
+        self.fresh: Table[tuple[int, int], tuple[str, bytes, int]] = Table(
+            "fresh", self.journal, tuple[str, bytes, int], _pair_text, _text_pair, rooted=False
         )
         self.closed: Table[bytes, records_deal.Deal] = self._table("closed", records_deal.Deal, by_id, rooted=False)
         self.tables: dict[str, Table[Any, Any]] = {
@@ -457,6 +461,15 @@ class State:
 
     def balance(self, commodity: str, account: str) -> int:
         return self.accounts.rows.get(f"{commodity}/{account}", 0)
+
+    def tick_of(self, key: tuple[int, int] | None) -> str | None:
+        """What falls due under this key, wherever it waits."""
+        if key is None:
+            return None
+        if (fresh := self.fresh.get(key)) is not None:
+            return fresh[0]
+        tick = self.due.get(key) or self.held.get(key)
+        return None if tick is None else tick.what
 
     @property
     def charter_row(self) -> records.CharterRow:

@@ -52,6 +52,7 @@ def test_it_says_what_the_long_way_says(kept: Kept) -> None:
 def test_it_holds_until_something_is_due(kept: Kept) -> None:
     """What falls due by itself may move points; and a clock that was set back knows nothing."""
     kept.delivered("bo", "cy", "roast", 1)
+    kept.seal()
     foresee(kept.store, kept.ledger, kept.now)
     due = kept.ledger.view(kept.now).due.order[0][0]
     assert foreseen(kept.store, due - 1) is not None

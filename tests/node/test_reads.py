@@ -229,6 +229,7 @@ def test_a_rejection_says_what_comes_next() -> None:
     kept.do("cy", Reject(deal=deal))
     (row,) = ask(kept.look(), "deals")
     assert (row["status"], row["award"], row["due_what"]) == ("rejected", 0, "the rejection is final")
+    kept.seal()
     kept.wait(5 * DAY_MS)
     (row,) = ask(kept.look(), "deals")
     assert (row["status"], row["award"]) == ("returned", 0)

@@ -148,6 +148,7 @@ def test_what_silence_moved_is_explained_by_its_deal() -> None:
     """A tick has no entry: the deal is its cause."""
     kept = kept_market()
     deal = kept.delivered("bo", "cy", "roast", 1)
+    kept.seal()
     kept.wait(8 * DAY_MS)
     kept.seal()
     line = explain(kept, "bo")[-1]

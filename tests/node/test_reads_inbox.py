@@ -72,6 +72,7 @@ def test_a_deal_waits_for_one_side_after_the_other() -> None:
     kept.do("bo", Deliver(deal=deal, units=1))
     kept.do("cy", Reject(deal=deal))
     assert whats(kept) == {"bo": ["dispute"]}
+    kept.seal()
     kept.wait(6 * DAY_MS)
     assert whats(kept) == {}
 

@@ -178,6 +178,7 @@ def test_a_large_deal_that_pays_more_needs_a_third_partner(world: World) -> None
     deal = world.delivered("bo", "ana", "carve", 20)
     world.do("ana", Approve(deal=deal, units=10))
     world.do("cy", Cosign(deal=deal))
+    world.seal()
     world.wait(WINDOW_MS)
     world.seal()
     correction = corrected(world, deal, units=12)

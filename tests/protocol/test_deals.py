@@ -193,6 +193,7 @@ def test_a_rejection_is_final_after_the_window(world: World) -> None:
     pool = world.points("pool")
     deal = world.delivered("bo", "ana", "roast", 2)
     world.do("ana", Reject(deal=deal))
+    world.seal()
     world.wait(WINDOW_MS - 1)
     assert world.escrow(deal) == 24
     world.wait(1)
@@ -205,6 +206,7 @@ def test_what_returns_in_a_later_period_stays_committed(world: World) -> None:
     world.wait(28 * DAY_MS)
     deal = world.delivered("bo", "ana", "roast", 2)
     world.do("ana", Reject(deal=deal))
+    world.seal()
     world.wait(WINDOW_MS)
     world.seal()
     assert world.deal(deal).status == "returned"
@@ -241,6 +243,7 @@ def test_a_deal_that_nobody_cosigns_is_rejected(world: World) -> None:
     """After the time of a review; the buyer may approve again, and the wait begins anew."""
     deal = world.delivered("bo", "ana", "carve", 11)
     world.do("ana", Approve(deal=deal))
+    world.seal()
     world.wait(3 * DAY_MS)
     assert world.deal(deal).status == "rejected"
     world.seal()
@@ -255,6 +258,7 @@ def test_silence_of_the_buyer_approves(world: World) -> None:
     """What was delivered, at grade 100."""
     deal = world.accepted("bo", "ana", "roast", 3)
     world.do("bo", Deliver(deal=deal, units=2))
+    world.seal()
     world.wait(7 * DAY_MS - 1)
     assert world.points("bo") == 100
     world.wait(1)
@@ -265,6 +269,7 @@ def test_silence_of_the_buyer_approves(world: World) -> None:
 def test_silence_of_the_buyer_rejects_where_the_terms_say_so(world: World) -> None:
     """`lapse`: the rejection then runs its window."""
     deal = world.delivered("bo", "ana", "copy", 3)
+    world.seal()
     world.wait(7 * DAY_MS)
     assert world.deal(deal).status == "rejected"
     world.wait(WINDOW_MS)
@@ -275,6 +280,7 @@ def test_silence_of_the_buyer_rejects_where_the_terms_say_so(world: World) -> No
 def test_silence_of_the_buyer_still_needs_the_cosignature(world: World) -> None:
     """Nobody can get around the third partner by keeping quiet, however long a block is in coming."""
     deal = world.delivered("bo", "ana", "carve", 11)
+    world.seal()
     world.wait(3 * DAY_MS)
     assert world.deal(deal).status == "waiting"
     world.wait(3 * DAY_MS + WINDOW_MS)
@@ -300,6 +306,7 @@ def test_silence_of_the_seller_ends_the_deal(world: World) -> None:
 def test_a_tick_goes_before_an_entry_of_its_moment(world: World) -> None:
     """At the very millisecond at which the review is over, silence has approved."""
     deal = world.delivered("bo", "ana", "roast", 1)
+    world.seal()
     due = world.deal(deal).due
     assert due is not None
     assert world.refused("ana", Reject(deal=deal), time=due[0]).value == "deal-closed"
@@ -309,6 +316,7 @@ def test_a_tick_goes_before_an_entry_of_its_moment(world: World) -> None:
 def test_a_rejection_that_was_signed_in_time_counts(world: World) -> None:
     """An entry of one millisecond earlier, sealed long after, goes before the tick."""
     deal = world.delivered("bo", "ana", "roast", 1)
+    world.seal()
     due = world.deal(deal).due
     assert due is not None
     entry = world.sign("ana", Reject(deal=deal), time=due[0] - 1)

@@ -18,14 +18,14 @@ from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.device import DeviceClaim, DeviceRetire, DeviceRevoke, claim_payload
 from tallystick.protocol.kinds.erase import Erase
 from tallystick.protocol.kinds.leave import Leave
-from tallystick.protocol.kinds.recover import RecoverApprove, RecoverRequest, RecoveryChange
+from tallystick.protocol.kinds.recover import RecoverApprove, RecoveryChange
 from tallystick.protocol.kinds.sealer import SealerOn
 from tallystick.protocol.kinds.table import read_body
 from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.records import Device
 from tallystick.protocol.sealers import active_sealers
 from tests.support.builders import DAY_MS, HOUR_MS, Person, World, key
-from tests.support.computers import add_body, added, first, newcomer
+from tests.support.computers import add_body, added, first, newcomer, request_body
 from tests.support.governance import body, member, passed, proposal, proposed, vote
 from tests.support.market import market
 
@@ -54,16 +54,6 @@ def claim_body(world: World, new: Person, *, source: bytes | None = None, **fiel
         "possession": new.node.sign(signed_bytes(SignType.POSSESSION, world.ledger.id, possession)),
     }
     return DeviceClaim(**(made | fields))
-
-
-def request_body(world: World, new: Person, recovery: Any) -> RecoverRequest:
-    possession = codec.encode([new.secret.public, new.node.public, recovery.public])
-    return RecoverRequest(
-        member=new.member,
-        node_key=new.node.public,
-        recovery=recovery.public,
-        possession=new.node.sign(signed_bytes(SignType.POSSESSION, world.ledger.id, possession)),
-    )
 
 
 def requested(world: World, name: str, of: str) -> bytes:

@@ -295,6 +295,7 @@ def test_an_approval_during_a_dispute_may_need_a_cosignature(world: World) -> No
     deal = disputed(world, "carve", 11)
     world.do("ana", Approve(deal=deal))
     assert world.deal(deal).status == "waiting"
+    world.seal()
     world.wait(3 * DAY_MS)
     assert world.deal(deal).status == "rejected"
     world.do("bo", Dispute(deal=deal))

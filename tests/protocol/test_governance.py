@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.protocol.charter import canonical
-from tallystick.protocol.entry import make_entry
 from tallystick.protocol.errors import Reason
 from tallystick.protocol.governance import passes_at_end, passes_early, with_vote
 from tallystick.protocol.kinds.accept import Accept
@@ -16,7 +15,6 @@ from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.reject import Reject
-from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.records_governance import Ballot, Elector, Proposal
 from tests.support.builders import DAY_MS, HOUR_MS, MINUTE_MS, World
@@ -378,32 +376,6 @@ def test_a_suspension_lasts_as_long_as_the_charter_says(world: World) -> None:
     assert world.refused("bo", world.offer("roast")) is Reason.NOT_ACTIVE
     world.wait(30 * DAY_MS)
     world.offered("bo", "roast")
-
-
-def test_a_suspension_cannot_be_dated_away(world: World) -> None:
-    """Whoever is suspended cites the block it knew before, claims a moment of then, and gives nothing away all the
-    same."""
-    before = world.now
-    cited = (world.ledger.head.height, world.ledger.head.block_id)
-    passed(world, "ana", "suspend", "ana", "cy", "di", member="bo")
-    assert before < member(world, "bo").suspended_from
-    bo, cy = world.people["bo"], world.people["cy"]
-    entry = make_entry(
-        bo.secret,
-        ledger=world.ledger.id,
-        seq=bo.seq + 1,
-        prev=bo.prev,
-        links=(cy.member,),
-        seal=cited,
-        time=before,
-        kind=Transfer.KIND,
-        body=Transfer(to=cy.member, points=100).to_map(),
-    )
-    world.feed(entry)
-    world.seal()
-    assert world.history.entries[entry.id].at < member(world, "bo").suspended_from
-    assert world.outcome(entry.id).reason is Reason.NOT_ACTIVE
-    assert (world.points("bo"), world.points("cy")) == (100, 100)
 
 
 def test_nobody_is_suspended_again_within_ninety_days(world: World) -> None:

@@ -125,6 +125,7 @@ def test_silence_is_what_the_table_says(world: World) -> None:
     """Review and on-silence of `[open]`."""
     deal = world.do("ana", Accept(offer=endorsed(world, 50, "cy", "di")))
     world.do("bo", Deliver(deal=deal, units=1))
+    world.seal()
     world.wait(2 * DAY_MS)
     assert world.deal(deal).status == "rejected"
 

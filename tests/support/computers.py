@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.protocol.devices import possession_payload
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.device import DeviceAdd
+from tallystick.protocol.kinds.recover import RecoverRequest
 from tests.support.builders import Person, World, key
 
 
@@ -28,6 +30,17 @@ def add_body(world: World, new: Person, by: str, *, scope: Any = "all") -> Devic
         scope=scope,
         possession=new.secret.sign(message),
         possession_node=new.node.sign(message),
+    )
+
+
+def request_body(world: World, new: Person, recovery: SecretKey) -> RecoverRequest:
+    """What a machine asks that is to be the only one of its member."""
+    possession = possession_payload(new.secret.public, new.node.public, recovery.public)
+    return RecoverRequest(
+        member=new.member,
+        node_key=new.node.public,
+        recovery=recovery.public,
+        possession=new.node.sign(signed_bytes(SignType.POSSESSION, world.ledger.id, possession)),
     )
 
 

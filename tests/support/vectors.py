@@ -63,6 +63,9 @@ class Stage:
         world = self.world
         event = dict(event)
         if "wait" in event:
+            if len(world.ledger.pool):
+                # Nobody's silence means anything before it is sealed what there is to answer.
+                world.seal()
             world.wait(_ms(event["wait"]))
         elif "seal" in event:
             world.seal()

@@ -104,7 +104,7 @@ class RecoverRequest(DeviceBody, frozen=True, kw_only=True):
             raise EntryError(Reason.KEY_USED)
         if sum(1 for row in state.recoveries.values() if row.member == self.member) >= devices.REQUESTS_MAX:
             raise EntryError(Reason.LIMIT, "requests in the name of one member")
-        lapse = act.schedule(act.at + devices.LAPSE_MS, "recovery.lapse", entry.id)
+        lapse = act.wait(act.at + devices.LAPSE_MS, "recovery.lapse", entry.id)
         row = Recovery(self.member, entry.device, self.node_key, self.recovery, act.at, lapse)
         state.recoveries.set(entry.id, row)
 
@@ -135,5 +135,5 @@ class RecoverApprove(Body, frozen=True, kw_only=True):
         row = msgspec.structs.replace(row, approved=(*row.approved, act.author_id))
         if not row.ready and len(row.approved) >= devices.approvals_needed(act.state, row.member, act.at):
             row = msgspec.structs.replace(row, ready=act.at + devices.WAIT_MS)
-            act.schedule(row.ready, "recovery.due", self.request)
+            act.wait(row.ready, "recovery.due", self.request)
         act.state.recoveries.set(self.request, row)
