@@ -101,6 +101,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
 MODULES: Final[Mapping[str, str]] = {name: module for section in SECTIONS.values() for name, module in section.items()}
 
 
+_is_outside: Final = re.compile(r"is not in the range (\d+)<=x<=(\d+)")
 _is_negative: Final = re.compile(r"-\d.*").fullmatch
 
 
@@ -212,6 +213,8 @@ def _usage(error: click.ClickException) -> UsageError:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "tally"
     message = error.format_message().rstrip(".")
+    message = _is_outside.sub(r"is not between \1 and \2", message.replace("'[", "'").replace("]'", "'"))
+    message = message.replace("is not a valid integer range", "is no whole number")
     if isinstance(error, click.NoSuchOption) and _is_negative(error.option_name):
         message = f"{error.option_name} is below zero: no number here is"
     # A group whose command is missing raises no error of its own.

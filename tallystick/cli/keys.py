@@ -118,7 +118,13 @@ def drop_key(home: Home) -> bool:
 
 
 def unsealed_with_passphrase(home: Home, options: Options, file: Path | None = None) -> SecretKey:
-    """The key, from the passphrase and nothing else. Raises NodeError: key-locked, wrong-passphrase."""
+    """The key, from the passphrase and nothing else.
+
+    Raises UsageError where nobody can be asked; NodeError: wrong-passphrase.
+    """
+    if file is None and named_file(home) is None:
+        # Not `passphrase`: its hint is the very command that asks here.
+        return _unsealed(home, ask.secret("Passphrase: ", "--passphrase-file"))
     return _unsealed(home, read_passphrase_file(file, options) if file else passphrase(home, options))
 
 

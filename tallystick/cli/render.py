@@ -27,6 +27,10 @@ _MINOR: Final = frozenset(("proceeds", "costs", "amount"))
 def points(answer: Row, now_ms: int) -> str:
     """Who has what, what is on its way, and where the rest is."""
     rows = answer["rows"]
+    if answer["unit"] is None:
+        from tallystick.node.status_words import EMPTY
+
+        return EMPTY
     head = ("partner", "id", "points", "vested", "pending")
     cells = (
         (
@@ -42,7 +46,7 @@ def points(answer: Row, now_ms: int) -> str:
     rest = [f"pool {answer['pool']}", f"escrow {answer['escrow']}", f"issued {-answer['issued']}"]
     if answer["redeemed"]:
         rest.append(f"redeemed {answer['redeemed']}")
-    return f"{body}\n\n{clean(answer['unit'] or 'point')}: {', '.join(rest)} · block #{answer['height']}"
+    return f"{body}\n\n{clean(answer['unit'])}: {', '.join(rest)} · block #{answer['height']}"
 
 
 def deals(answer: Rows, now_ms: int) -> str:
@@ -203,7 +207,10 @@ def _standing(row: Row) -> str:
 def show(answer: Row, now_ms: int) -> str:
     """All there is to say of one entry: what became of it first, the bytes behind it last."""
     by = "" if answer["member"] is None else f" by {who(answer['member'], answer['name'])}"
-    lines = [f"{answer['kind']} {short(answer['entry'])}{by}", clean(answer.get("state") or _standing(answer))]
+    state = clean(answer.get("state") or _standing(answer))
+    if answer["status"] == "pending" and not state.startswith("pending"):
+        state = f"pending, {state}"
+    lines = [f"{answer['kind']} {short(answer['entry'])}{by}", state]
     if answer["reason"]:
         from tallystick.cli.errors import explain as explain_reason
 

@@ -64,13 +64,13 @@ DONE: dict[str, str] = {
 }
 
 
-def outcome_text(outcome: Mapping[str, Any]) -> str:
+def outcome_text(outcome: Mapping[str, Any], said: str = "") -> str:
     """One sentence on what was written, and one on what it is now."""
     kind = str(outcome.get("kind", ""))
     deal = outcome.get("deal")
     entry = short(outcome.get("entry"))
     about = f", deal {short(deal)}" if deal and short(deal) != entry else ""
-    return f"{DONE.get(kind, kind)} (entry {entry}{about})\n{_state_line(outcome)}"
+    return f"{said or DONE.get(kind, kind)} (entry {entry}{about})\n{_state_line(outcome)}"
 
 
 def _state_line(outcome: Mapping[str, Any]) -> str:

@@ -230,6 +230,7 @@ HERE: Final[Mapping[str, Words]] = {
     "words-count": ("there must be 24 recovery words", "compare with your paper"),
     "word-unknown": ("a recovery word is not in the list", "compare with your paper"),
     "name-unusable": ("this name cannot be used", "use letters, 1 to 64"),
+    "bad-address": ("this address cannot be used", "`tally status` of that node lists its addresses"),
     "bad-argument": ("an argument is not possible", "`tally COMMAND --help` shows what is allowed"),
     "bad-time": ("this is no date", "write a duration such as 3d, or a date such as 2026-12-24"),
     "unknown-operation": ("the running node does not know this operation", "restart it: it is an older version"),

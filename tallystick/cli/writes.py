@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from tallystick.node.home import Home
 
 
-def perform(op: str, args: Mapping[str, Any], options: Options, *, question: str = "") -> int:
+def perform(op: str, args: Mapping[str, Any], options: Options, *, question: str = "", said: str = "") -> int:
     """Do it and say so; returns the exit code. A dry run that ends as void is refused too, once it is shown.
 
-    With a `question` the person is asked before it is signed, and told what it costs.
+    With a `question` the person is asked before it is signed, and told what it costs. `said` is what has been done,
+    where the kind of the entry does not tell.
     """
     home = open_home(options)
     client = Client(home, options)
@@ -38,7 +39,7 @@ def perform(op: str, args: Mapping[str, Any], options: Options, *, question: str
     except NodeError as error:
         error.op = op
         raise
-    show_outcome(outcome, options, uses=int(args.get("uses") or 1))
+    show_outcome(outcome, options, uses=int(args.get("uses") or 1), said=said)
     return int(ExitCode.REFUSED if outcome.get("status") == "void" else ExitCode.DONE)
 
 
@@ -64,8 +65,8 @@ def _of_words(op: str, home: Home) -> list[str]:
     return ["you have not shown yet that your recovery words are written down: `tally init --confirm-words`"]
 
 
-def show_outcome(outcome: Mapping[str, Any], options: Options, *, uses: int = 1) -> None:
-    """What was written, and what it is now; `uses` is how many a ticket is for."""
+def show_outcome(outcome: Mapping[str, Any], options: Options, *, uses: int = 1, said: str = "") -> None:
+    """What was written, and what it is now; `uses` is how many a ticket is for, `said` as in `perform`."""
     for each in outcome.get("warnings") or ():
         warn(options, str(each))
     if options.json:
@@ -76,7 +77,7 @@ def show_outcome(outcome: Mapping[str, Any], options: Options, *, uses: int = 1)
     ticket = outcome.get("ticket")
     # With -q a script wants the ticket, and nothing but the ticket.
     if not (ticket and options.quiet):
-        output.result(outcome_text(outcome))
+        output.result(outcome_text(outcome, said))
     if ticket:
         _show_ticket(str(ticket), options, uses)
 

@@ -42,13 +42,13 @@ LEAVES_S: Final = 5.0
 
 
 @asynccontextmanager
-async def _knocking(home: Home, addresses: Sequence[str], silence: str) -> AsyncIterator[Request]:
+async def _knocking(home: Home, addresses: Sequence[str], silence: str, hint: str = "") -> AsyncIterator[Request]:
     """As `knocking`; `silence` says what it means that somebody is there and does not answer."""
     try:
         async with knocking(home, addresses) as request:
             yield request
     except knock.InvitationError as error:
-        raise EnrolmentError(silence) from error
+        raise EnrolmentError(silence, hint=hint) from error
 
 
 # -- a second device ---------------------------------------------------------------------------------------------------
@@ -123,8 +123,9 @@ async def come_back(
     `revoke` names devices; None stands for all others. Raises NodeError.
     """
     silence = "nobody there knows these words in this ledger: they were changed, or belong to another ledger"
+    hint = "compare with your paper; without words that work, ask the partners: `tally recover request TICKET`"
     node_key = read_node_secret(home)
-    async with _knocking(home, place.addresses, silence) as request:
+    async with _knocking(home, place.addresses, silence, hint) as request:
         recovering.read_guest_untrusted(await request(recovering.ask_in(place.ledger, recovery, node_key.public)))
     begin(home, place)
     is_claimed = False

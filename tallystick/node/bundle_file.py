@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tallystick.crypto.signatures import is_valid
-from tallystick.node.bundle import BundleError, Contents, Judge, damaged, write_bundle
+from tallystick.node.bundle import MAGIC, BundleError, Contents, Judge, damaged, write_bundle
 from tallystick.node.effects import Check
 from tallystick.node.errors import ExitCode
-from tallystick.node.file_errors import unreadable, unwritable
+from tallystick.node.file_errors import FileError, unreadable, unwritable
 from tallystick.node.writes_base import ArgumentError
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def write_bundle_file(contents: Contents, args: Mapping[str, Any], now: int, key
         raise ArgumentError(f"since is a height from 0 to {height}")
     base = 0 if args.get("full") else max(0, height - BLOCKS_BACK) if since is None else since
     new = path.with_name(path.name + ".new")
+    for each in (path, new):
+        _check_may_go(each)
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -68,6 +70,31 @@ def write_bundle_file(contents: Contents, args: Mapping[str, Any], now: int, key
         new.unlink(missing_ok=True)
         raise unwritable(path, error) from error
     return {**counts, "path": str(path), "bytes": size, "base": base, "height": height}
+
+
+def _check_may_go(path: Path) -> None:
+    """The bundle of yesterday is written over, and nothing else: a mistyped name may be that of a key or a charter.
+
+    Raises FileError: file-exists.
+    """
+    try:
+        if not path.is_file():
+            # A folder, or what is no file at all, is told of by whoever tries to write there.
+            is_other = path.exists() and not path.is_dir()
+        else:
+            with path.open("rb") as file:
+                head = file.read(len(MAGIC))
+            # One that a full disk cut off, or emptied, is a bundle too.
+            is_other = not any(magic.startswith(head) for magic in (MAGIC, SEALED_MAGIC))
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if is_other:
+        raise FileError(
+            f"{path} exists already, and is no bundle",
+            reason="file-exists",
+            exit_code=ExitCode.USAGE,
+            hint="choose another name: only a bundle is written over by a newer one",
+        )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any, Final
 from tallystick.crypto import bech32m
 from tallystick.crypto.errors import TextError
 from tallystick.node.net_address import read_address_untrusted
-from tallystick.node.ticket import ADDRESS_LENGTH_MAX, ADDRESSES_MAX, AROUND, SIZE_BYTES_MAX, TicketError
+from tallystick.node.ticket import ADDRESS_LENGTH_MAX, ADDRESSES_MAX, AROUND, SIZE_BYTES_MAX, USES, TicketError
 from tallystick.node.transport import DialError
 from tallystick.protocol import codec
 from tallystick.protocol.errors import DecodeError
@@ -137,7 +137,7 @@ def _read(prefix: str, text: str) -> list[Any]:
     except TextError as error:
         raise _damaged(prefix, error.detail or str(error.reason)) from None
     if found != prefix:
-        raise _damaged(prefix, f"it begins with {found[:16]!r} and not with '{prefix}1'")
+        raise _damaged(prefix, f"it begins with {found[:16]!r} and not with '{prefix}1'", USES.get(found, ""))
     try:
         value = codec.decode(data, size_max=SIZE_BYTES_MAX)
     except DecodeError as error:
@@ -178,7 +178,6 @@ def _none(prefix: str) -> TicketError:
     return _damaged(prefix, f"its content is not that of a {_NAMES[prefix]}")
 
 
-def _damaged(prefix: str, detail: str) -> TicketError:
-    error = TicketError(detail)
-    error.hint = f"copy the whole text again, from `{prefix}1` to its end, or ask for a new one"
-    return error
+def _damaged(prefix: str, detail: str, hint: str = "") -> TicketError:
+    hint = hint or f"copy the whole text again, from `{prefix}1` to its end, or ask for a new one"
+    return TicketError(detail, hint=hint)

@@ -13,6 +13,7 @@ from tallystick.node.errors import HomeReason
 from tallystick.node.reads_explain_votes import votes_on
 from tallystick.node.reads_money import STATED, booked
 from tallystick.node.resolve import UnresolvedError, quoted, resolve_entry, resolve_member
+from tallystick.node.writes_base import ArgumentError
 from tallystick.protocol.act import POINT, Posting
 from tallystick.protocol.deal_rules import escrow_of
 from tallystick.protocol.pay import account_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 VOUCHER: Final = "VOUCHER-"
 MONEY_NOUNS: Final = ("capital", "donation", "payable", "paid")
 
+_is_commodity: Final = re.compile(r"POINT|(VOUCHER-)?[A-Z]{3}").fullmatch
 _is_posting: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})\.([0-9]{1,9})").fullmatch
 
 
@@ -50,17 +52,21 @@ def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
     what it bought, which sum to what is left of it; for another statement about money all that booked it; for another
     entry all that it moved, as its receivers see it. Only a single entry is explained before it is sealed.
 
-    Raises UnresolvedError.
+    Raises UnresolvedError, ArgumentError.
     """
+    commodity = args.commodity.strip().upper()
+    if not _is_commodity(commodity):
+        allowed = "POINT, a currency such as CNY, or VOUCHER-CNY"
+        raise ArgumentError(f"--commodity {quoted(args.commodity)} is not possible: {allowed}")
     match = _is_posting(args.id.strip())
     if match is not None:
         return [_one(view, *(int(part) for part in match.groups()))]
     member, entry_id = _meant(view, args.id)
     if member is not None:
-        return list(_of_accounts(view, member, _accounts(member, args.commodity), args.commodity))
+        return list(_of_accounts(view, member, _accounts(member, commodity), commodity))
     entry = view.entry(entry_id)
     if entry is not None and entry.kind == "accept":
-        rows = list(_of_accounts(view, entry_id, frozenset((escrow_of(entry_id),)), args.commodity))
+        rows = list(_of_accounts(view, entry_id, frozenset((escrow_of(entry_id),)), commodity))
         if rows:
             return rows
     if entry is not None and entry.kind in STATED and view.archive.sealed_row(entry_id) is not None:

@@ -33,15 +33,24 @@ AROUND: Final = " \t\r\n\"'`()[]<>\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb.,;:
 """What people and programs put before and after a quoted text; none of it can be part of a ticket."""
 
 
+#: What a text is for that begins so, whichever of them was expected.
+USES: Final = {
+    "tally": "this is an invitation: `tally join TICKET`",
+    "tallyd": "this is for one more computer of a partner: `tally join --device TICKET`",
+    "tallyr": "this is the reply of a new computer: `tally device add --reply REPLY`",
+    "tallym": "this is for coming back: `tally recover words TICKET`, or `tally recover request TICKET`",
+}
+
+
 class TicketError(NodeError):
     """A text that is no ticket, or no ticket any more."""
 
-    def __init__(self, detail: str, *, reason: str = "ticket-damaged") -> None:
+    def __init__(self, detail: str, *, reason: str = "ticket-damaged", hint: str = "") -> None:
         super().__init__(
             f"this is no valid ticket: {detail}",
             reason=reason,
             exit_code=ExitCode.UNTRUSTED,
-            hint="copy the whole text again, from `tally1` to its end, or ask for a new one",
+            hint=hint or "copy the whole text again, from `tally1` to its end, or ask for a new one",
         )
 
 
@@ -94,7 +103,7 @@ def read_ticket_untrusted(text: str) -> Ticket:
     except TextError as error:
         raise TicketError(error.detail or str(error.reason)) from None
     if prefix != PREFIX:
-        raise TicketError(f"it begins with {prefix[:16]!r} and not with 'tally1'")
+        raise TicketError(f"it begins with {prefix[:16]!r} and not with 'tally1'", hint=USES.get(prefix, ""))
     try:
         value = codec.decode(data, size_max=SIZE_BYTES_MAX)
     except DecodeError as error:

@@ -64,6 +64,13 @@ def process(*args: str | Path, stdin: str | None = None, **environment: str) -> 
 
 PASSPHRASE = "correct horse battery"
 
+#: What everything that signs answers, and what every trial of it (docs/spec/cli.md).
+OUTCOME = ("entry", "kind", "status", "reason", "deal", "height", "waits_for", "waits_for_least", "warnings")
+TRIAL = (
+    *("kind", "status", "reason", "detail", "postings", "waits_for", "waits_for_least", "deadline", "silence", "next"),
+    *("remarks", "warnings"),
+)
+
 
 def found_ledger(path: Path) -> Path:
     """Make a home for Ana and found a cafe in it, with the real keys and the real store."""

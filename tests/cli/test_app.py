@@ -25,14 +25,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], di
     """What the commands would have done: (operation, arguments, options that are set)."""
     done: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
 
-    def note(op: str, args: Mapping[str, Any], options: Any, *, question: str = "") -> int:
+    def note(op: str, args: Mapping[str, Any], options: Any, *, question: str = "", said: str = "") -> int:
         given = {name: getattr(options, name) for name in type(options).__slots__ if getattr(options, name)}
         done.append((op, dict(args), given))
         return 0
 
     monkeypatch.setattr("tallystick.cli.writes.perform", note)
     monkeypatch.setattr("tallystick.cli.reads.run", note)
-    monkeypatch.setattr("tallystick.cli.commands.people._compare_words", lambda options, partner: None)
+    monkeypatch.setattr("tallystick.cli.commands.people._compare_words", lambda options, partner: "")
     return done
 
 

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from tallystick.cli import app
-from tests.cli.called import Caller
+from tests.cli.called import TRIAL, Caller
 
 NONE: Final = "abcdefabcdef"
 #: Command -> (what follows it, exit code, word).
@@ -215,6 +215,7 @@ def test_writes_can_be_tried_out(cafe: Caller) -> None:
     for line in TRIALS:
         trial = cafe(*line.split(), "--dry-run", "--json")
         assert (trial.code, trial.value["status"]) == (0, "pending"), (line, trial.err)
+        assert trial.value.keys() >= set(TRIAL), line
         assert cafe(*line.split(), "--dry-run").out.startswith("nothing was signed"), line
     assert cafe("log", "--json").value == before
 

@@ -167,6 +167,13 @@ def test_locked_key_where_nobody_can_be_asked(place: Home, ana: Caller) -> None:
     assert "TALLY_PASSPHRASE_FILE" in called.error["hint"]
 
 
+def test_unlocking_where_nobody_can_be_asked_names_what_is_missing(ana: Caller) -> None:
+    """The hint of a locked key would be the very command that was called."""
+    called = ana("unlock", "--json")
+    assert (called.code, called.error["code"]) == (2, "not-a-terminal")
+    assert "--passphrase-file is missing" in called.error["message"]
+
+
 def test_wrong_passphrase_changes_nothing(ana: Caller, passphrase: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 4, for a write and for `unlock`."""
     passphrase.write_text("not this one\n", encoding="utf-8")

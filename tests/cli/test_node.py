@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.called import Caller, process
+from tests.cli.called import OUTCOME, TRIAL, Caller, process
 
 CONFIG = 'listen = ["/ip4/127.0.0.1/tcp/0"]\nmdns = false\n'
 
@@ -141,11 +141,14 @@ def test_newcomer_joins_with_a_ticket(node: Running, tally: Caller, passphrase: 
     assert (declined.code, declined.error["code"]) == (2, "not-a-terminal")
     trial = process("--home", bo, "join", ticket, "--dry-run", "--json").value
     assert (trial["name"], trial["standing"]) == ("Riverside Cafe", "partner")
+    assert trial.keys() >= set(TRIAL)
 
     environment = {"TALLY_PASSPHRASE_FILE": str(passphrase)}
     joined = process("--home", bo, "join", ticket, "--yes", "--json", **environment)
     assert joined.code == 0, joined.err
     assert (joined.value["kind"], joined.value["status"]) == ("join", "pending")
+    assert joined.value.keys() >= set(OUTCOME)
+    assert process("--home", bo, "points").out == "the ledger is not here yet: `tally node` fetches it from a partner\n"
     rows = {row["name"]: row for row in tally("partners", "--json").value}
     assert rows["Bo"]["status"] == "applicant"
     assert rows["Bo"]["partner"] == joined.value["entry"]
@@ -157,6 +160,9 @@ def test_newcomer_joins_with_a_ticket(node: Running, tally: Caller, passphrase: 
     admitted = tally("admit", "Bo", "--yes")
     assert admitted.code == 0, admitted.err
     assert f"sees these six words: {made.value['fingerprint']}" in admitted.err
+    assert admitted.out.startswith("you vouch for the newcomer (entry ")
+    agreed = tally("admit", "Bo", "--sealer", "--yes")
+    assert agreed.out.startswith(f"you agree that Bo ({joined.value['entry'][:8]}) seals (entry ")
     assert {row["name"]: row["status"] for row in tally("partners", "--json").value} == {
         "Ana": "active",
         "Bo": "active",

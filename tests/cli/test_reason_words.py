@@ -59,6 +59,11 @@ def test_command_is_known_by_its_words(line: str, command: str) -> None:
         ("deliver abcdefabcdef 1.5", "usage", "units are whole", "`tally deliver --help`"),
         ("deliver abcdefabcdef -1", "usage", "-1 is below zero", "`tally deliver --help`"),
         ("offer --open  5", "usage", "the TITLE of an open offer is empty", ""),
+        ("offer roast 0", "usage", "'UNITS': 0 is not between 1 and 1000000000", "`tally offer --help`"),
+        ("offer roast x", "usage", "'UNITS': 'x' is no whole number", ""),
+        ("log --limit 0", "usage", "0 is not between 1 and", ""),
+        ("explain Ana --commodity points", "bad-argument", "--commodity 'points' is not possible: POINT", ""),
+        ("sync /ip4/192.0.2.1/tcp/1", "bad-address", "/p2p/", "`tally status` of that node"),
         # The command itself.
         ("propose sale 5 --costs 6", "malformed", "", "`tally propose sale --help`"),
         ("claim dance", "bad-argument", "", ""),

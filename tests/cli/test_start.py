@@ -13,7 +13,7 @@ from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.words import entropy_from_words, recovery_seed
 from tallystick.node.home import Home
 from tallystick.node.identity import read_identity
-from tests.cli.called import Caller
+from tests.cli.called import OUTCOME, TRIAL, Caller
 
 
 @pytest.fixture
@@ -199,12 +199,33 @@ def test_found_starts_a_ledger(tally: Caller, charter: Path, passphrase: Path) -
     tally("init", "--name", "Ana", "--passphrase-file", passphrase)
     trial = tally("found", charter, "--dry-run", "--json").value
     assert (trial["kind"], trial["status"], trial["reason"]) == ("found", "pending", None)
+    assert trial.keys() >= set(TRIAL)
     assert trial["postings"][0]["amount"] == 1_000_000
     assert tally("status").code == 3
     value = tally("found", charter, "--yes", "--json").value
     assert (value["kind"], value["status"], value["height"], value["deal"]) == ("found", "sealed", 1, None)
+    assert value.keys() >= set(OUTCOME)
+    assert value["warnings"] == trial["warnings"]
     status = tally("status", "--json").value
     assert (status["ledger"], status["height"], status["name"]) == (value["entry"], 1, "Riverside Cafe")
+
+
+def test_second_ledger_of_a_home_must_be_named_from_then_on(tally: Caller, charter: Path, passphrase: Path) -> None:
+    """Whoever founds it is told how, and is warned of rules that may hurt, programs too."""
+    tally("init", "--name", "Ana", "--passphrase-file", passphrase)
+    assert "ledgers are here" not in tally("found", charter, "--yes").err
+    second = tally("found", charter, "--yes")
+    ledger = second.out.split("ledger ")[1][:8]
+    assert f"2 ledgers are here now: name one with --ledger {ledger}, TALLY_LEDGER" in second.err
+    assert tally("points").code == 3
+    assert tally("points", "--ledger", ledger).code == 0
+    charter.write_text(charter.read_text(encoding="utf-8").replace("sponsors     = 3", "sponsors     = 1"))
+    (warning,) = (
+        each
+        for each in tally("found", charter, "--dry-run", "--json").value["warnings"]
+        if each.startswith("membership.sponsors: ")
+    )
+    assert warning in tally("found", charter, "--dry-run").err
 
 
 def test_trial_of_a_founding_has_the_start_points(tally: Caller, charter: Path, passphrase: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -249,3 +250,25 @@ def test_a_sealed_bundle_opens_with_its_passphrase_only(trio: Cluster, tmp_path:
     with pytest.raises(FileError) as missing, open_bundle({"path": str(tmp_path / "none")}):
         pass
     assert (missing.value.reason, missing.value.exit_code) == ("file-not-found", 3)
+
+
+def test_only_a_bundle_is_written_over(trio: Cluster, tmp_path: Path) -> None:
+    """The stick of yesterday, open or sealed; a charter or a key of that name stays as it was."""
+    contents = contents_of(trio.machines["ana"].live)
+    path = tmp_path / "stick.tally"
+    for more in ({}, {"passphrase": "abc"}, {}):
+        write_bundle_file(contents, {"path": str(path), **more}, trio.now, None)
+    for cut in (b"", MAGIC[:3]):
+        path.write_bytes(cut)
+        write_bundle_file(contents, {"path": str(path)}, trio.now, None)
+        assert path.stat().st_size > len(MAGIC)
+    for name in ("cafe.toml", "other.tally.new"):
+        mine = tmp_path / name
+        mine.write_text("charter = 1\n")
+        with pytest.raises(FileError) as refused:
+            write_bundle_file(contents, {"path": str(mine).removesuffix(".new")}, trio.now, None)
+        assert (refused.value.reason, refused.value.exit_code) == ("file-exists", 2)
+        assert mine.read_text() == "charter = 1\n"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileError):
+        write_bundle_file(contents, {"path": str(tmp_path / "pipe")}, trio.now, None)

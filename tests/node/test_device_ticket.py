@@ -85,12 +85,16 @@ def test_the_layout_is_the_one_of_the_specification(prefix: str) -> None:
 @pytest.mark.parametrize("prefix", READS)
 @pytest.mark.parametrize("other", [*READS, "tally"])
 def test_one_text_is_not_taken_for_another(prefix: str, other: str) -> None:
-    """An invitation, too, is none of these."""
+    """An invitation, too, is none of these; whoever mistook one for another is told what it is for."""
     if other != prefix:
         with pytest.raises(TicketError) as caught:
             READS[prefix](text_of(other, FIELDS.get(other, FIELDS[prefix])))
         assert (caught.value.reason, caught.value.exit_code) == ("ticket-damaged", ExitCode.UNTRUSTED)
-        assert f"{prefix}1" in caught.value.hint
+        uses = {"tally": "tally join T", DEVICE: "tally join --device", REPLY: "--reply", MEMBER: "tally recover words"}
+        assert uses[other] in caught.value.hint
+    with pytest.raises(TicketError) as caught:
+        READS[prefix](text_of(prefix, FIELDS[prefix])[:-1])
+    assert f"{prefix}1" in caught.value.hint
 
 
 @pytest.mark.parametrize("prefix", READS)

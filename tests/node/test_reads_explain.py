@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.node.errors import ExitCode
+from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.reads import READS
 from tallystick.node.resolve import UnresolvedError
 from tallystick.protocol.kinds.accept import Accept
@@ -125,6 +125,16 @@ def test_a_posting_is_explained_by_its_own_name(done: Kept) -> None:
         (same,) = explain(done, line["posting"])
         assert same["amount"] == line["amount"]
         assert same["formula"] == line["formula"]
+
+
+def test_what_is_counted_in_nothing_is_refused(done: Kept) -> None:
+    """Small letters are forgiven; an answer without rows would say that nothing has moved."""
+    assert READS["explain"](done.look(), {"id": "bo", "commodity": "point"}) == explain(done, "bo")
+    assert READS["explain"](done.look(), {"id": "bo", "commodity": "VOUCHER-EUR"}) == []
+    for wrong in ("points", "bean", "EURO", "voucher", ""):
+        with pytest.raises(NodeError) as caught:
+            READS["explain"](done.look(), {"id": "bo", "commodity": wrong})
+        assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_a_deal_is_explained_by_its_escrow(done: Kept) -> None:

@@ -78,7 +78,7 @@ def refusal(text: str) -> TicketError:
     error = caught.value
     assert error.exit_code is ExitCode.UNTRUSTED
     assert error.message.startswith("this is no valid ticket: ") and error.message.isprintable()
-    assert "tally1" in error.hint
+    assert "tally1" in error.hint or "`tally " in error.hint
     assert isinstance(error, NodeError)
     return error
 
@@ -216,6 +216,13 @@ def test_damage_is_refused_and_worded(text: str, words: str) -> None:
     assert error.reason == "ticket-damaged"
     assert re.search(re.escape(words), error.message), error.message
     assert TICKET.secret.hex() not in str(error)
+
+
+def test_text_of_another_kind_says_what_it_is_for() -> None:
+    """The newest computer of a partner is brought in by another command."""
+    assert "`tally join --device TICKET`" in refusal(bech32m.encode("tallyd", codec.encode(FIELDS))).hint
+    assert "`tally recover words TICKET`" in refusal(bech32m.encode("tallym", codec.encode(FIELDS))).hint
+    assert "from `tally1`" in refusal(bech32m.encode("tallyx", codec.encode(FIELDS))).hint
 
 
 @pytest.mark.parametrize("fields", [[2], [2, "anything"], [99, *FIELDS[1:]], [2**40]])

@@ -212,7 +212,8 @@ def _join_from_bundle(home: Home, options: Options, ticket: Any, bundle: str, pa
 def _show_joined(options: Options, entry: str | None, ledger: bytes, device_key: bytes, *, is_here: bool) -> None:
     if options.json:
         row = {"entry": entry, "kind": "device.add", "status": "pending", "reason": None, "deal": None, "height": None}
-        output.result_json({**row, "ledger": ledger.hex(), "device": device_key.hex(), "ledger_here": is_here})
+        more: dict[str, Any] = {"waits_for": [], "waits_for_least": 0, "warnings": []}
+        output.result_json({**row, **more, "ledger": ledger.hex(), "device": device_key.hex(), "ledger_here": is_here})
         return
     output.result(f"this computer is one of yours now, in ledger {ledger.hex()[:8]}")
     if not is_here:

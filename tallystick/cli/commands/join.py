@@ -97,7 +97,12 @@ def _show_trial(terms: Joining, options: Options) -> None:
             outcome
             | {
                 "waits_for": [],
+                "waits_for_least": 0,
                 "deadline": None,
+                "silence": None,
+                "next": [],
+                "remarks": [],
+                "warnings": [],
                 "ledger": terms.ticket.ledger.hex(),
                 "name": terms.charter.name,
                 "charter": terms.charter.hash.hex(),
@@ -115,6 +120,7 @@ def _show_joined(terms: Joining, entry: str, device: bytes, options: Options) ->
     if options.json:
         output.result_json(
             {"entry": entry, "kind": "join", "status": "pending", "reason": None, "deal": None, "height": None}
+            | {"waits_for": [], "waits_for_least": 0, "warnings": []}
             | {"ledger": terms.ticket.ledger.hex(), "name": terms.charter.name, "fingerprint": words}
         )
         return

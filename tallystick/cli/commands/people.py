@@ -31,13 +31,15 @@ uninvite: Final = write("uninvite", "Take an invitation back.", argument("INVITE
 def _admit(options: Options, partner: str, sealer: bool) -> int:
     from tallystick.cli.writes import perform
 
-    if not options.dry_run:
-        _compare_words(options, partner)
-    return perform("admit", {"partner": partner, "sealer": sealer}, options)
+    said = "" if options.dry_run else _compare_words(options, partner)
+    return perform("admit", {"partner": partner, "sealer": sealer}, options, said=said)
 
 
-def _compare_words(options: Options, partner: str) -> None:
-    """Show whom this is about and its six words, and have them compared. Raises UsageError: nobody can be asked."""
+def _compare_words(options: Options, partner: str) -> str:
+    """Show whom this is about and its six words, and have them compared. Raises UsageError: nobody can be asked.
+
+    Returns what will have been done where it is not to let a newcomer in.
+    """
     from tallystick.cli.client import Client
     from tallystick.cli.reads import open_home
 
@@ -46,10 +48,12 @@ def _compare_words(options: Options, partner: str) -> None:
     # Who is meant is decided by the operation; here only whoever is meant for certain is shown.
     meant = [row for row in rows if row["partner"].startswith(wanted) or (row["name"] or "").casefold() == wanted]
     if len(meant) != 1 or not meant[0]["fingerprint"]:
-        return
+        return ""
     who_it_is = who(meant[0]["partner"], meant[0]["name"])
     output.note(options, f"{who_it_is} sees these six words: {meant[0]['fingerprint']}")
     ask.confirm(options, "Does it read the same words to you?")
+    is_in = (meant[0].get("status"), meant[0].get("standing")) == ("active", "partner")
+    return f"you agree that {who_it_is} seals" if is_in else ""
 
 
 admit: Final = command(

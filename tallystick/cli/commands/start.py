@@ -137,11 +137,11 @@ def _found(options: Options, charter: str) -> int:
     home = open_home(options)
     identity = read_identity(home)
     now = now_ms()
-    if not options.json:
-        for path, message in lint(rules):
-            warn(options, f"{clean(path)}: {clean(message)}")
+    warnings = [f"{clean(path)}: {clean(message)}" for path, message in lint(rules)]
+    for each in warnings if not options.json else ():
+        warn(options, each)
     if options.dry_run:
-        return _founding_trial(options, rules, identity.name)
+        return _founding_trial(options, rules, identity.name, warnings)
     ask.confirm(
         options,
         f"It is {stamp(now)} on this computer. Found {clean(rules.name)}, with {rules.points.pool} points, "
@@ -151,15 +151,21 @@ def _found(options: Options, charter: str) -> int:
     if options.json:
         output.result_json(
             {"entry": ledger, "kind": "found", "status": "sealed", "reason": None, "deal": None, "height": 1}
+            | {"waits_for": [], "waits_for_least": 0, "warnings": warnings}
             | {"ledger": ledger, "name": rules.name, "charter": rules.hash.hex()}
         )
         return 0
     output.result(f"{clean(rules.name)} is founded: ledger {ledger[:8]}\nsealed in #1")
+    if (count := len(home.ledgers())) > 1:
+        output.note(
+            options,
+            f"{count} ledgers are here now: name one with --ledger {ledger[:8]}, TALLY_LEDGER or in config.toml",
+        )
     output.note(options, "next: `tally invite` makes a ticket for a partner, `tally node` runs the node")
     return 0
 
 
-def _founding_trial(options: Options, rules: Any, name: str) -> int:
+def _founding_trial(options: Options, rules: Any, name: str, warnings: list[str]) -> int:
     from tallystick.cli.text import clean
     from tallystick.node.currency import POINT, money_text
 
@@ -175,7 +181,8 @@ def _founding_trial(options: Options, rules: Any, name: str) -> int:
         ]
         output.result_json(
             {"kind": "found", "status": "pending", "reason": None, "detail": "", "postings": postings}
-            | {"waits_for": [], "deadline": None, "charter": rules.hash.hex()}
+            | {"waits_for": [], "waits_for_least": 0, "deadline": None, "silence": None, "next": [], "remarks": []}
+            | {"warnings": warnings, "charter": rules.hash.hex()}
         )
     else:
         lines = [
