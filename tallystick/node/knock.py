@@ -5,7 +5,8 @@
     ["join", header, signature, annex or nil]
       -> ["joined"] | ["refused", reason, detail]
 
-A machine that is to become a device of a member knocks too: see `enrolment` and `recovering`.
+A machine that is to become a device of a member knocks too: see `enrolment` and `recovering`; so does one that this
+node has not heard of yet: see `introducing`.
 
 A stranger who cannot prove an invitation gets no answer, and so learns neither the ledger nor its members.
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick.crypto.errors import TallystickError
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, is_valid, signed_bytes
-from tallystick.node import enrolment, recovering
+from tallystick.node import enrolment, introducing, recovering
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.shelf import is_whole
 from tallystick.node.transport import KNOCK_REQUEST_BYTES_MAX, KNOCK_RESPONSE_BYTES_MAX, PeerKey
@@ -89,6 +90,8 @@ def answer(core: NodeCore, peer: PeerKey, request: bytes, now: int) -> bytes | N
     match decoded:
         case [enrolment.KNOCK, *_]:
             return enrolment.take(core, peer, decoded, now)
+        case [introducing.KNOCK, *_]:
+            return introducing.take(core, peer, decoded, now)
         case [recovering.KNOCK_WORDS, *_]:
             return recovering.let_in(core, peer, decoded, now)
         case [recovering.KNOCK_REQUEST, *_]:

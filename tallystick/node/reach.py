@@ -25,7 +25,7 @@ from tallystick.node.messages import Bye, encode_message
 from tallystick.node.neighbours import Circle, Neighbours, Tie
 from tallystick.node.net_address import peer_id, read_address_untrusted
 from tallystick.node.racing import Way, first_of
-from tallystick.node.transport import DialError, PeerDown, PeerKey, PeerUp, Transport
+from tallystick.node.transport import DialError, DialReason, PeerDown, PeerKey, PeerUp, Transport
 from tallystick.node.view import PeerFact
 
 if TYPE_CHECKING:
@@ -69,10 +69,12 @@ class Reach:
         clock: Callable[[], int] | None = None,
         circle: Callable[[], Circle] = Circle,
         ties: Callable[[], Mapping[PeerKey, Tie]] = dict,
+        introduction: Callable[[], bytes | None] = lambda: None,
     ) -> None:
         """`is_wanted` is the gate, `is_resting` says that nobody is dialled now; `stirred` is told of each result.
 
-        `clock` is the time of day in ms; `circle` and `ties` are what `neighbours` has to know.
+        `clock` is the time of day in ms; `circle` and `ties` are what `neighbours` has to know; `introduction` is the
+        knock of a node that others may not know yet.
         """
         self._transport = transport
         self._dialer = dialer
@@ -92,6 +94,7 @@ class Reach:
         self.neighbours = Neighbours(transport.peer_key)
         self._circle = circle
         self._ties = ties
+        self._introduction = introduction
         self._is_stale = True
         """Whether members may have changed since the last look."""
 
@@ -254,11 +257,26 @@ class Reach:
                 [self._way_through(other, peer) for other in self._between(peer)], DIAL_S, said.append
             )
 
-        if await first_of([directly, through_others], 0.0, said.append):
+        is_met = await first_of([directly, through_others], 0.0, said.append)
+        if not is_met and any(error.reason is DialReason.NOT_ADMITTED for error in said):
+            is_met = await self._introduce(addresses) and await directly()
+        if is_met:
             self._dialer.connected(peer, self._now())
         else:
             self._dialer.failed(peer, str(said[0]) if said else "no address", self._now())
         self._stirred()
+
+    async def _introduce(self, addresses: Sequence[str]) -> bool:
+        """Somebody is there who does not know us: show what brought us in. Whether it is welcome."""
+        data = self._introduction()
+        for address in addresses if data is not None else ():
+            try:
+                await self._transport.request(address, data or b"", DIAL_S)
+            except DialError as error:
+                log.debug("not introduced at %s: %s", address, error)
+            else:
+                return True
+        return False
 
     async def _meet_directly(self, peer: PeerKey) -> None:
         ways = [self._way_to(address) for address in reversed(self._dialer.addresses(peer))]

@@ -23,6 +23,7 @@ from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import self_test
 from tallystick.node import (
     api,
+    introducing,
     knock,
     service_bundle,
     service_care,
@@ -133,6 +134,7 @@ class Node:
             stirred=self._stir,
             circle=lambda: circle_of(self.core),
             ties=lambda: ties_of(self.core),
+            introduction=lambda: introducing.ask(self.core),
         )
         self.reach.neighbours.name(self.dialer.learn(config.peers))
 

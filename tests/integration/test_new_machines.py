@@ -128,6 +128,23 @@ def test_without_a_network_two_texts_and_a_bundle_are_carried(tmp_path: Path) ->
         assert ana.done("show", offer["entry"])["status"] == "sealed"
 
 
+def test_a_computer_that_was_added_without_a_network_introduces_itself(trio_of: list[Computer]) -> None:
+    """Ana has added it while nobody could be reached, and is away now: Bo lets it in by what it shows."""
+    ana, bo, new = trio_of
+    ana.end()
+    stick = ana.path.parent / "stick"
+    ticket = ana.done("device", "add", "--offline")["ticket"]
+    reply = new.done("join", "--device", ticket, "--offline")["reply"]
+    assert ana.done("device", "add", "--reply", reply, "--label", "Cellar", "--yes")["status"] == "pending"
+    ana.done("bundle", "out", stick, "--full")
+    assert new.done("join", "--device", ticket, "--bundle", stick)["ledger_here"]
+    (new.path / "config.toml").write_text(f'peers = ["{bo.addresses[0]}"]\n{CONFIG}', encoding="utf-8")
+    new.start()
+    until(lambda: any(row["connected"] for row in new.read("peers")), "Bo lets it in")
+    offer = new.done("offer", "roast", "3", "--to", "Bo")
+    until(lambda: bo.has(offer["entry"]), "the offer reaches Bo")
+
+
 def test_the_recovery_words_bring_a_membership_back(tmp_path: Path) -> None:
     """Bo's laptop is stolen: on a new one the words make it Bo's again, and the thief's signature counts no more."""
     ana, bo, new = (laptop(tmp_path, name) for name in ("Ana", "Bo", "New"))
