@@ -149,6 +149,13 @@ class Links:
         self._arrived.set()
         self._arrived = trio.Event()
 
+    def shares(self) -> dict[bytes, list[Link]]:
+        """The links of each who answers for some, the newest last."""
+        shares: dict[bytes, list[Link]] = {}
+        for link in self:
+            shares.setdefault(self._owner_of(link.peer), []).append(link)
+        return shares
+
     def _make_room(self, link: Link) -> None:
         """Have somebody give up a place to a new link. Raises LinkRefusedError.
 
@@ -157,9 +164,7 @@ class Links:
         """
         places = [other for other in self if not other.admitted and not other.outbound]
         if not places:
-            shares: dict[bytes, list[Link]] = {}
-            for other in self:
-                shares.setdefault(self._owner_of(other.peer), []).append(other)
+            shares = self.shares()
             places = max(shares.values(), key=len)
             if len(places) < len(shares.get(self._owner_of(link.peer), ())) + 2:
                 places = []

@@ -26,7 +26,7 @@ from tallystick.node.net_inbox import Inbox
 from tallystick.node.net_knock import answer, ask
 from tallystick.node.net_line import Line, TcpLine
 from tallystick.node.net_links import STREAMS_MAX, Link, LinkRefusedError, Links
-from tallystick.node.net_session import FAREWELL_S, Session
+from tallystick.node.net_session import FAREWELL_S, Queued, Session
 from tallystick.node.net_streams import StreamRefusedError, accept_stream, link_of, open_stream, reset
 from tallystick.node.transport import (
     DialError,
@@ -72,6 +72,7 @@ class Peers:
         self.limits = limits
         self._inbox = inbox
         self._unproven: OrderedDict[Line, None] = OrderedDict()
+        self._queued = Queued()
         self._dials: dict[PeerKey, trio.Event] = {}
         self.links = Links(own=own, limits=limits, dropped=self._dropped, owner_of=self._owner_of)
         self.gate: Gate = lambda _peer: False
@@ -100,6 +101,16 @@ class Peers:
         """Return the open sync stream with a peer."""
         link = self.links.get(peer)
         return link.session if link is not None and link.up else None
+
+    def send(self, peer: PeerKey, frame: bytes) -> bool:
+        """Queue a frame, or say False. Where too much waits for all together, a slow one of who has most is dropped."""
+        session = self.session(peer)
+        if session is None or not session.send(frame):
+            return False
+        while self._queued.size_bytes > self.limits.outboxes_bytes:
+            most = max(self.links.shares().values(), key=lambda share: sum(map(_queued_bytes, share)))
+            max(most, key=_queued_bytes).drop("others need the room")
+        return not session.link.dropped
 
     def recheck(self) -> None:
         """Ask the gate again for every connection."""
@@ -173,6 +184,8 @@ class Peers:
             link.drop("it opened no sync stream" if link.admitted else "a stranger's time is over")
 
     def _dropped(self, link: Link, reason: str) -> None:
+        if link.session is not None:
+            link.session.discard()
         if link.up:
             log.info("%s is gone: %s", link.name, reason)
             self._inbox.put(PeerDown(peer=link.peer, reason=reason), link.peer)
@@ -354,6 +367,7 @@ class Peers:
             stream,
             self._inbox,
             self.limits,
+            self._queued,
             opened=lambda: self._opened(link),
             taken=lambda cost: self._taken(link.peer, cost),
         )
@@ -402,6 +416,10 @@ class Peers:
         if self.knock_handler is not None:
             with trio.move_on_after(self.limits.stranger_s):
                 await answer(stream, link_of(stream).peer, self.knock_handler)
+
+
+def _queued_bytes(link: Link) -> int:
+    return 0 if link.session is None else link.session.queued_bytes
 
 
 def _is_wrong_peer(error: BaseException | None) -> bool:

@@ -6,6 +6,7 @@ Source: docs/spec/sync.md#frames.
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -26,6 +27,13 @@ FAREWELL_S: Final = 1.0
 """How long a polite end may take."""
 
 
+@dataclass(slots=True)
+class Queued:
+    """What waits to be sent to all peers together."""
+
+    size_bytes: int = 0
+
+
 class Session:
     """An open sync stream. `run` serves it to its end and then drops the link.
 
@@ -39,6 +47,7 @@ class Session:
         stream: INetStream,
         inbox: Inbox,
         limits: TransportLimits,
+        queued: Queued,
         *,
         opened: Callable[[], None],
         taken: Callable[[int], None],
@@ -51,6 +60,7 @@ class Session:
         self._reader = FrameReader()
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
+        self._queued = queued
         self._refused = False
         """`send` said False, or the node asks for room: a `Writable` is owed."""
         self._credit = 0
@@ -94,7 +104,15 @@ class Session:
     def _push(self, frame: bytes) -> None:
         self._outbox.append(frame)
         self._outbox_bytes += len(frame)
+        self._queued.size_bytes += len(frame)
         self._work.set()
+
+    def discard(self) -> None:
+        """Let go of what is queued: the link is gone."""
+        self._done = True
+        self._outbox.clear()
+        self._queued.size_bytes -= self._outbox_bytes
+        self._outbox_bytes = 0
 
     def finish(self, polite: bytes | None) -> None:
         """Write what is queued and one last frame, then end the stream; the caller sets the deadline."""
@@ -177,6 +195,7 @@ class Session:
                 break
             self._outbox.popleft()
             self._outbox_bytes -= len(frame)
+            self._queued.size_bytes -= len(frame)
             self._credit -= cost
             parts.append(encode_frame(frame))
             size += len(frame) + 3

@@ -163,6 +163,8 @@ class TransportLimits:
     outbox_bytes: int = 4 * 1024 * 1024
     """What may wait to be sent to one peer."""
     outbox_frames: int = 4096
+    outboxes_bytes: int = 256 * 1024 * 1024
+    """What may wait to be sent to all peers together: sixty-four that read nothing, and hundreds that read little."""
     inbox_bytes: int = 1024 * 1024
     """Unread bytes of one peer, at least two of the largest frames; it also is the credit that the peer is given."""
     gossip_queue: int = 1024

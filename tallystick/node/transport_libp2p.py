@@ -126,8 +126,7 @@ class Libp2pTransport:
     def send(self, peer: PeerKey, frame: bytes) -> bool:
         if not 1 <= len(frame) <= FRAME_BYTES_MAX:
             raise ValueError(f"a frame has 1 to {FRAME_BYTES_MAX} bytes, not {len(frame)}")
-        session = self._peers.session(peer)
-        return session is not None and session.send(frame)
+        return self._peers.send(peer, frame)
 
     def ask_room(self, peer: PeerKey) -> None:
         session = self._peers.session(peer)
