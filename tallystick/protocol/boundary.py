@@ -16,7 +16,7 @@ from tallystick.protocol import outcomes as outcomes_of_votes
 from tallystick.protocol.act import Act, Context, Posting
 from tallystick.protocol.departure import depart
 from tallystick.protocol.sealers import change_sealers
-from tallystick.protocol.waits import begin_waits
+from tallystick.protocol.waits import begin_probation, begin_waits
 
 if TYPE_CHECKING:
     from tallystick.protocol.state import State
@@ -37,7 +37,11 @@ def run_boundary(state: State, context: Context, authors: AbstractSet[bytes], st
         state.boundary.delete(number)
     outcomes: list[Outcome] = []
     # First of all: what follows may end a deal that waits.
-    begin_waits(Act(state, context, context.time, context.ledger))
+    act = Act(state, context, context.time, context.ledger)
+    begin_waits(act)
+    for what, ref in asked:
+        if what == "admit":
+            begin_probation(act, ref)
     devices.take_effect(state, asked)
     devices.note_readers(Act(state, context, context.time, context.ledger))
     for what, ref in asked:

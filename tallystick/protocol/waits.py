@@ -1,4 +1,4 @@
-"""Waits that an entry begins and that stand for the silence of somebody else: a review, a dispute, an objection.
+"""Waits that an entry begins and that are the time of somebody else: a review, a dispute, an objection, a probation.
 
 An entry may claim an early moment, since people write where there is no network. Whoever has to answer hears of it when
 it is sealed, at the latest: so such a wait never ends in the block that begins it, and counts from no earlier moment
@@ -36,6 +36,14 @@ def begin_waits(act: Act) -> None:
         state.due.set(moved, Tick(what, ref))
         if later:
             _tell(state, what, ref, moved, later)
+
+
+def begin_probation(act: Act, member_id: bytes) -> None:
+    """The end of the block in which somebody was admitted: its probation counts as a wait does."""
+    member = act.state.members[member_id]
+    until = act.at - CLOCKS_DIFFER_MS + act.charter.membership.probation
+    if member.probation_until < until:
+        act.state.members.set(member_id, msgspec.structs.replace(member, probation_until=until))
 
 
 def _tell(state: State, what: str, ref: bytes, moved: tuple[int, int], later: int) -> None:

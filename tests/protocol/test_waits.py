@@ -6,10 +6,12 @@ import pytest
 
 from tallystick.protocol.entry import make_entry
 from tallystick.protocol.errors import Reason
+from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.away import Away
 from tallystick.protocol.kinds.base import Body
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.dispute import Dispute
+from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.recover import RecoverApprove
 from tallystick.protocol.kinds.reject import Reject
@@ -40,7 +42,7 @@ class Past:
         self.seal = (world.ledger.head.height, world.ledger.head.block_id)
         self.time = world.now
 
-    def send(self, name: str, body: Body) -> bytes:
+    def send(self, name: str, body: Body, *links: bytes) -> bytes:
         """An entry of now that claims to be of then."""
         world, person = self.world, self.world.people[name]
         entry = make_entry(
@@ -48,7 +50,7 @@ class Past:
             ledger=world.ledger.id,
             seq=person.seq + 1,
             prev=person.prev,
-            links=[ref for ref in body.refs() if ref != person.prev],
+            links=[ref for ref in (*body.refs(), *links) if ref != person.prev],
             seal=self.seal,
             time=self.time,
             kind=body.KIND,
@@ -182,6 +184,28 @@ def test_a_request_that_is_dated_back_makes_no_device_younger() -> None:
     assert world.ledger.state.recoveries[request].at == block.time - CLOCKS_DIFFER_MS
     world.do("bo", Propose(type="text"))
     assert world.view().recoveries[request].vetoed
+
+
+@pytest.mark.parametrize("age", [20 * DAY_MS, 40 * DAY_MS])
+def test_nobody_comes_off_probation_by_a_vouch_that_is_dated_back(age: int) -> None:
+    """Neither by one of the first days of the ledger, in which nobody waits, nor by one of a month ago."""
+    world = market(membership={"sponsors": 1, "probation": "30d"})
+    world.wait(age)
+    secret = key("ed", "invite")
+    invite = world.do("ana", Invite(key=secret.public, standing="partner", uses=1, expires=world.now + 90 * DAY_MS))
+    then = Past(world)
+    world.wait(35 * DAY_MS)
+    world.do("cy", Propose(type="text"))
+    world.seal()
+    world.wait(DAY_MS)
+    asked = then.send("ed", world.asking("ed", secret, invite))
+    vouch = then.send("bo", Admit(member=asked, sealer=False))
+    third = then.send("ed", Admit(member=world.people["cy"].member, sealer=True), vouch)
+    block = world.seal()
+    row = world.ledger.state.members[asked]
+    assert (row.status, row.since) == ("active", then.time)
+    assert row.probation_until == block.time - CLOCKS_DIFFER_MS + 30 * DAY_MS
+    assert world.outcome(third).reason is Reason.NOT_A_PARTNER
 
 
 def test_a_suspension_cannot_be_dated_away(world: World) -> None:

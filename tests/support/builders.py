@@ -225,24 +225,11 @@ class World:
 
     def join(self, name: str, *, standing: Any = "partner", inviter: str = "ana") -> Person:
         """Invite somebody, let them ask, and let as many vouch as are needed."""
-        person = self.people[name] = _person(name)
         secret = key(f"{name}/{len(self.sent)}", "invite")
         invite = self.do(inviter, Invite(key=secret.public, standing=standing, uses=1, expires=self.now + 30 * DAY_MS))
-        ledger, device = self.ledger.id, person.secret.public
-        charter = self.view().charter_row.digest
-        node, recovery = person.node.public, person.recovery.public
-        payload = codec.encode([device, node, recovery])
-        person.member = self.do(
-            name,
-            Join(
-                invite=invite,
-                node_key=node,
-                recovery=recovery,
-                charter=charter,
-                grant=secret.sign(grant_message(ledger, invite, device, node, recovery, charter)),
-                possession=person.node.sign(signed_bytes(SignType.POSSESSION, ledger, payload)),
-            ),
-        )
+        body = self.asking(name, secret, invite)
+        person = self.people[name]
+        person.member = self.do(name, body)
         for sponsor, other in list(self.people.items()):
             row = self.view().members[person.member]
             if row.status == "active":
@@ -251,6 +238,22 @@ class World:
                 self.do(sponsor, Admit(member=person.member, sealer=False))
         assert self.view().members[person.member].status == "active"
         return person
+
+    def asking(self, name: str, secret: SecretKey, invite: bytes) -> Join:
+        """What somebody new says who has the secret of an invitation."""
+        person = self.people[name] = _person(name)
+        ledger, device = self.ledger.id, person.secret.public
+        charter = self.view().charter_row.digest
+        node, recovery = person.node.public, person.recovery.public
+        payload = codec.encode([device, node, recovery])
+        return Join(
+            invite=invite,
+            node_key=node,
+            recovery=recovery,
+            charter=charter,
+            grant=secret.sign(grant_message(ledger, invite, device, node, recovery, charter)),
+            possession=person.node.sign(signed_bytes(SignType.POSSESSION, ledger, payload)),
+        )
 
     # -- time and blocks ---------------------------------------------------------------------------------------------
 

@@ -66,8 +66,12 @@ class Admit(Body, frozen=True, kw_only=True):
             self._meet(act)
         if member.status == "active":
             return msgspec.structs.replace(member, standing="partner", vouches=())
-        new_ledger = act.at < state.founding.time + PROBATION_FREE_MS
+        # Nobody is let in off probation by a vouch that is dated back (see `waits`).
+        start = max(act.at, act.context.time_prev)
+        new_ledger = start < state.founding.time + PROBATION_FREE_MS
         probation = 0 if new_ledger else act.charter.membership.probation
+        if probation:
+            act.at_boundary("admit", self.member)
         # Who comes back joined long ago: the lots that it kept go on counting from that day.
         since = member.since if member.again else act.at
         member = msgspec.structs.replace(
@@ -75,7 +79,7 @@ class Admit(Body, frozen=True, kw_only=True):
             standing=standing,
             status="active",
             since=since,
-            probation_until=act.at + probation,
+            probation_until=start + probation,
             departed=0,
             leaver="",
             again="",
