@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from tallystick.node import enrolment, introducing, knock
+from tallystick.node import enrolment, introducing, joining, knock
+from tallystick.node.ticket import read_ticket_untrusted
 from tallystick.protocol import codec, devices
+from tallystick.protocol.entry import encode_annex
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import chain_of, offer, partners, settle
 from tests.sim.scenario import CHARTER
@@ -52,6 +55,30 @@ def test_who_was_added_elsewhere_is_let_in_with_what_lies_below(apart: Cluster) 
     apart.perform(apart.machines["cy"], cy.effects())
     settle(apart)
     assert introducing.ask(new.live) is None, "everybody knows it now"
+
+
+def test_who_joined_by_a_file_is_let_in_with_the_invitation(apart: Cluster) -> None:
+    """Bo has invited it where there was no network, and Cy has not heard of the invitation either."""
+    bo, cy = apart.machines["bo"], apart.machines["cy"].live
+    ticket = read_ticket_untrusted(apart.do("bo", "invite", {"as": "partner"})["ticket"])
+    new = apart.machine("new")
+    new.store.restore(bo.store.image())
+    new.store.guard.trust(batch=new.store.batch)
+    apart.boot(new)
+    terms = mock.Mock(hash=cy.ledger.charter.hash)
+    with (
+        mock.patch.object(joining, "read_identity", return_value=mock.Mock(recovery=new.recovery.public, name="n")),
+        mock.patch.object(joining, "read_node_secret", return_value=new.node),
+        mock.patch.object(joining, "encode_annex", return_value=encode_annex(bytes(16), {"name": "new"})),
+    ):
+        entry = joining.Joining(mock.Mock(), ticket, terms).entry(new.secret, apart.now)
+    assert knock.answer(cy, new.key, knock.ask_join(entry), apart.now) is None, "an invitation that nobody knows here"
+    new.live.submit(entry, apart.now)
+    request = introducing.ask(new.live)
+    assert request is not None
+    assert knock.answer(cy, new.key, request, apart.now) is not None
+    assert cy.is_member(new.key)
+    assert {ticket.invite, entry.id} <= cy.ledger.pool.entries.keys()
 
 
 def _rows(request: bytes) -> list[Any]:
