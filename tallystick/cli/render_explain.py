@@ -62,7 +62,7 @@ def _movement(row: Row) -> str:
         f"{_happened(str(row['what']))} {day(row['when'])}",
         f"entry {short(row['entry'])}",
     ]
-    parts.append(_set_aside(row, about))
+    parts += [_set_aside(row, about), _corrected(row, about)]
     version = row["charter"]
     parts.append(" ".join(filter(None, ("" if version is None else f"charter v{version}", row["rule"] or ""))))
     parts.append("pending" if row["block"] is None else f"block {row['block']}")
@@ -79,6 +79,16 @@ def _set_aside(row: Row, about: Row) -> str:
     if waits is None or row["amount"] >= 0 or not str(row["counter_account"]).startswith("escrow/"):
         return ""
     return "stays set aside " + waits.format(seller=about["seller_name"] or short(about["seller"]))
+
+
+def _corrected(row: Row, about: Row) -> str:
+    """Of what was paid for a deal that has been corrected: what it is now. The difference is a movement of its own."""
+    seller = f"partner/{about.get('seller')}"
+    if about.get("corrected") is None or row["what"] == "confirm":
+        return ""
+    accounts = (str(row["account"]), str(row["counter_account"]))
+    is_paid = seller in accounts and any(each.startswith("escrow/") for each in accounts)
+    return f"corrected since, to {about['corrected']}" if is_paid else ""
 
 
 def _happened(what: str) -> str:

@@ -30,7 +30,8 @@ def proposals(answer: Sequence[Row], now_ms: int) -> str:
                 row["yes"],
                 row["no"],
                 row["abstain"],
-                row["total"],
+                # Who may vote is settled by the block that seals it.
+                row["total"] or "",
                 row["my_vote"],
                 due(row["end"], now_ms),
             )

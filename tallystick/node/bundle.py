@@ -390,7 +390,10 @@ def _lacks_words(wire: Wire) -> bool:
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     if file.read(len(MAGIC)) != MAGIC:
         raise BundleError(
-            "this is no bundle", reason="not-a-bundle", exit_code=ExitCode.UNTRUSTED, hint="bundles end in .tally"
+            "this is no bundle",
+            reason="not-a-bundle",
+            exit_code=ExitCode.UNTRUSTED,
+            hint="`tally bundle out FILE` writes one, on the other computer",
         )
     while data := file.read(READ_BYTES):
         yield data

@@ -11,10 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tallystick.node.currency import POINT, money_text
 from tallystick.node.parting import erasing, leaving, retiring
 from tallystick.node.proposal_words import proposed, text_of
 from tallystick.node.whose_turn import say, whose_turn
 from tallystick.protocol import disputes
+from tallystick.protocol.budget import rule_of
+from tallystick.protocol.charter import Step
 from tallystick.protocol.corrections import is_of_deal
 from tallystick.protocol.duty import confirmers
 from tallystick.protocol.governance import NOTICED, is_elector
@@ -103,9 +106,27 @@ class Looker:
             self.outlook.remarks.append("nobody will be able to accept it: its deadline is more than a year ahead")
         elif offer.deadline > self._now + DEADLINE_MS_MAX:
             self.outlook.remarks.append("nobody can accept it yet: its deadline is more than a year ahead")
+        self._limits(state, offer)
         rules = self._view.ledger.charter.open
         if not offer.step and offer.terms.payer == "pool" and rules is not None and rules.endorse:
             self.outlook.remarks.append(f"{_partners(rules.endorse)} must endorse it first, or all others if fewer")
+
+    def _limits(self, state: State, offer: Offer) -> None:
+        """What one deal of so much would not fit into, whoever accepts."""
+        charter = self._view.ledger.charter
+        rules = charter.steps.get(offer.step) if offer.step else charter.open
+        gross = offer.units * offer.terms.price
+        if offer.terms.payer != "pool" or rules is None:
+            return
+        if gross > rules.budget:
+            said = f"more than {rule_of(offer.step)}.budget, {money_text(rules.budget, POINT)} in a whole period"
+        elif isinstance(rules, Step) and rules.pair_cap and gross > rules.pair_cap:
+            said = f"more than {rule_of(offer.step)}.pair-cap, {money_text(rules.pair_cap, POINT)} in a whole period"
+        elif gross > state.balance(POINT, "pool"):
+            said = f"the pool holds {money_text(state.balance(POINT, 'pool'), POINT)}"
+        else:
+            return
+        self.outlook.remarks.append(f"nobody can accept it: {money_text(gross, POINT)}, and {said}")
 
     def _deal(self, state: State, deal: Deal) -> None:
         turn = whose_turn(self._view, state, deal, self._now, is_cancel=self._entry.kind == "cancel")

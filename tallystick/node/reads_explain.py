@@ -207,6 +207,7 @@ def _about(view: View, cause: bytes) -> dict[str, Any] | None:
     deal = None if deal_id is None else view.deal(deal_id)
     if deal_id is None or deal is None:
         return None
+    corrected = view.preview.corrected.get(deal_id)
     return {
         "deal": deal_id.hex(),
         "step": deal.step or None,
@@ -217,6 +218,8 @@ def _about(view: View, cause: bytes) -> dict[str, Any] | None:
         # What was set aside stays so while somebody may object to the decision, or a panel judges it.
         "status": deal.status,
         "open": deal_id in view.preview.deals,
+        # What the seller has from it since both sides corrected it: that moves between the two, and not in its escrow.
+        "corrected": None if corrected is None else corrected.paid,
     }
 
 

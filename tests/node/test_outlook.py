@@ -60,6 +60,34 @@ def test_an_offer_waits_for_somebody_to_accept(kept: Kept) -> None:
     assert "endorse" in outlook(kept, "bo", kept.open_offer(30, "sell")).remarks[0]
 
 
+def test_an_offer_that_nobody_can_accept_says_so() -> None:
+    """More than a whole period gives, than one pair may trade, than the pool has: most often a slip of the finger."""
+    kept = kept_market(
+        points={"name": "bean", "pool": 400, "start": 0},
+        step=[
+            {"id": "roast", "price": 12, "budget": 240, "pair-cap": 120},
+            {"id": "bake", "price": 12, "budget": 5000},
+            {"id": "sing", "price": 12, "payer": "buyer"},
+        ],
+        open={"max": 300, "endorse": 0, "budget": 100},
+    )
+
+    def said(body: Body) -> list[str]:
+        return outlook(kept, "bo", body).remarks
+
+    assert said(kept.offer("roast", 10)) == []
+    assert said(kept.offer("sing", 1000)) == []
+    nobody = "nobody can accept it: "
+    (pair,) = said(kept.offer("roast", 11))
+    assert pair == f"{nobody}132 points, and more than step.roast.pair-cap, 120 points in a whole period"
+    (budget,) = said(kept.offer("roast", 21))
+    assert budget == f"{nobody}252 points, and more than step.roast.budget, 240 points in a whole period"
+    (pool,) = said(kept.offer("bake", 40))
+    assert pool.startswith(f"{nobody}480 points, and the pool holds ")
+    assert said(kept.open_offer(101))[0].endswith("open.budget, 100 points in a whole period")
+    assert said(kept.open_offer(101, payer="buyer")) == []
+
+
 def test_each_step_of_a_deal_names_who_comes_next(kept: Kept) -> None:
     """The seller delivers, the buyer decides, the seller may dispute, each by a date after which silence speaks."""
     offer = kept.offered("bo", "roast", 2, deadline=kept.now + 3 * DAY_MS)

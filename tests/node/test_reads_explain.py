@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tallystick.cli.render_explain import explain as render_explain
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.reads import READS
 from tallystick.node.resolve import UnresolvedError
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.cancel import Cancel
+from tallystick.protocol.kinds.confirm import Confirm
+from tallystick.protocol.kinds.correct import Correct
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.membership import DAY_MS
@@ -115,6 +118,7 @@ def test_a_partner_is_explained_line_by_line(done: Kept) -> None:
             "buyer_name": "cy",
             "status": "approved",
             "open": False,
+            "corrected": None,
         },
     }
 
@@ -143,6 +147,25 @@ def test_a_deal_is_explained_by_its_escrow(done: Kept) -> None:
     assert [line["amount"] for line in lines] == [40, -30]
     assert [line["what"] for line in lines] == ["accept", "approve"]
     assert lines[0]["counter_account"] == f"partner/{done.people['ana'].member.hex()}"
+
+
+def test_a_deal_that_was_corrected_says_to_what() -> None:
+    """What goes back moves between the two, and not in the escrow that explains the deal."""
+    kept = kept_market()
+    deal = kept.delivered("bo", "cy", "roast", 3)
+    approval = kept.do("cy", Approve(deal=deal))
+    kept.seal()
+    correction = kept.do("cy", Correct(entry=approval, deal=deal, units=2))
+    assert [line["about"]["corrected"] for line in explain(kept, deal.hex())] == [None, None]
+    kept.do("bo", Confirm(entry=correction))
+    kept.seal()
+    lines = explain(kept, deal.hex())
+    assert [(line["amount"], line["about"]["corrected"]) for line in lines] == [(36, 24), (-36, 24)]
+    assert [line["amount"] for line in explain(kept, "bo")] == [100, 36, -12]
+    text = render_explain(lines, kept.now).split("\n")
+    assert [" · corrected since, to 24 · " in line for line in text] == [False, True, False]
+    own = render_explain(explain(kept, "bo"), kept.now).split("\n")
+    assert [" · corrected since, to 24 · " in line for line in own] == [False, True, False, False]
 
 
 def test_an_entry_is_explained_by_what_it_moved(done: Kept) -> None:
