@@ -5,7 +5,7 @@ The work is deals: each is an offer, an acceptance, a delivery and an approval, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -65,8 +65,15 @@ class Author:
 class Writer:
     """Signs the entries of a whole venture, one after the other."""
 
-    def __init__(self, partners: int, *, founder: Author | None = None, start: int = START_MS) -> None:
-        self.charter = read_charter(CHARTER)
+    def __init__(
+        self,
+        partners: int,
+        *,
+        founder: Author | None = None,
+        start: int = START_MS,
+        charter: Mapping[str, Any] = CHARTER,
+    ) -> None:
+        self.charter = read_charter(charter)
         self.now = start
         self.authors = [
             Author(f"p{n}", key("device", f"p{n}"), key("node", f"p{n}"), key("recovery", f"p{n}").public)

@@ -214,6 +214,8 @@ def state_keys() -> str:
             continue
         key = KEYS[name]
         path = name + "".join(f"/<{part}>" for part in key.split("/")) if key else name
+        # Page 0 is called by the member alone.
+        path += "[/<page>]" if name == "lots" else ""
         row = table.decode.__self__.type
         inner = typing.get_args(row)
         if name in ("acct", "total"):

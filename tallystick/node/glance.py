@@ -97,7 +97,8 @@ def _points(store: Store, moment: int, ahead: list[Foreseen] | None) -> dict[str
         has_account = standing != "observer" and status in ("active", "departed")
         if not (has_account or balance or pending):
             continue
-        lots = _row(store, f"lots/{member}") if balance else ()
+        # The rows of one member: all its pages.
+        lots = [lot for _, page in _rows(store, f"lots/{member}") for lot in page] if balance else []
         joined = _row(store, f"member/{member}")[4] if lots and ahead is not None else since
         rows.append(
             {

@@ -33,7 +33,7 @@ def points(view: View, args: PartnerArgs) -> dict[str, Any]:
         has_account = row.standing != "observer" and row.status in ("active", "departed")
         if only not in (None, member) or not (has_account or balance or pending):
             continue
-        lots = sealed.lots.get(member) or ()
+        lots = sealed.lots.of(member)
         joined = sealed.members[member].since if lots else 0
         rows.append(
             {

@@ -8,13 +8,12 @@ Source: docs/spec/charter.md#vesting
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from tallystick.protocol.act import POINT
 from tallystick.protocol.errors import EntryError, Reason
-from tallystick.protocol.membership import DAY_MS
+from tallystick.protocol.lot_pages import Pages
 from tallystick.protocol.objective import count_earned
 from tallystick.protocol.records_deal import Lot, Taken, VestingTerms
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from tallystick.protocol.charter import Charter
     from tallystick.protocol.records import Member
     from tallystick.protocol.state import State
-
-#: No later entry is dated back further than this before the previous block, so what was ripe then stays ripe.
-_BACK_MS_MAX: Final = 90 * DAY_MS
 
 
 def terms_of(charter: Charter) -> VestingTerms:
@@ -83,9 +79,9 @@ def add(act: Act, member_id: bytes, amount: int, terms: VestingTerms | None = No
         return
     if member.status == "departed":
         terms = VestingTerms()
-    lots = list(act.state.lots.get(member_id) or ())
-    _insert(lots, Lot(amount, act.at, 0, terms_of(act.charter) if terms is None else terms))
-    _write(act, member_id, lots)
+    pages = Pages(act, member_id)
+    pages.insert(Lot(amount, act.at, 0, terms_of(act.charter) if terms is None else terms))
+    pages.write()
 
 
 def take_whole(act: Act, member_id: bytes, amount: int) -> tuple[Taken, ...]:
@@ -93,18 +89,7 @@ def take_whole(act: Act, member_id: bytes, amount: int) -> tuple[Taken, ...]:
 
     Raises EntryError: BALANCE.
     """
-    lots = list(act.state.lots.get(member_id) or ())
-    taken: list[Taken] = []
-    for index, lot in enumerate(lots):
-        part = min(amount, left(lot))
-        if part:
-            amount -= part
-            taken.append(Taken(lot, part))
-            lots[index] = _with_spent(lot, lot.spent + part)
-    if amount:
-        raise EntryError(Reason.BALANCE, f"{amount} points too few")
-    _write(act, member_id, lots)
-    return tuple(taken)
+    return tuple(_take(act, member_id, amount, left, "points"))
 
 
 def take_vested(act: Act, member_id: bytes, amount: int) -> None:
@@ -113,33 +98,48 @@ def take_vested(act: Act, member_id: bytes, amount: int) -> None:
     Raises EntryError: BALANCE.
     """
     joined = act.state.members[member_id].since
-    lots = list(act.state.lots.get(member_id) or ())
-    for index, lot in enumerate(lots):
-        part = min(amount, vested(lot, act.at, joined))
-        amount -= part
-        lots[index] = _with_spent(lot, lot.spent + part)
+    _take(act, member_id, amount, lambda lot: vested(lot, act.at, joined), "vested points")
+
+
+def _take(act: Act, member_id: bytes, amount: int, limit: Callable[[Lot], int], what: str) -> list[Taken]:
+    """Take up to the limit of each lot, oldest first; no lot behind the last one that gives is looked at."""
+    pages = Pages(act, member_id)
+    taken: list[Taken] = []
+    for page in pages.oldest_first():
+        for index, lot in enumerate(page):
+            if not amount:
+                break
+            if part := min(amount, limit(lot)):
+                amount -= part
+                taken.append(Taken(lot, part))
+                page[index] = _with_spent(lot, lot.spent + part)
+        if not amount:
+            break
     if amount:
-        raise EntryError(Reason.BALANCE, f"{amount} vested points too few")
-    _write(act, member_id, lots)
+        raise EntryError(Reason.BALANCE, f"{amount} {what} too few")
+    pages.write()
+    return taken
 
 
 def vested_of(state: State, member_id: bytes, time: int) -> int:
     """Points of a member that are vested and not spent at `time`."""
     joined = state.members[member_id].since
-    return sum(vested(lot, time, joined) for lot in state.lots.get(member_id) or ())
+    return sum(vested(lot, time, joined) for lot in state.lots.of(member_id))
 
 
 def redeemable(state: State, member_id: bytes, time: int) -> int:
     """What a complete sale redeems: whole remainders of lots that it accelerates, the vested part of the others."""
     joined = state.members[member_id].since
-    return sum(_redeemable(lot, time, joined) for lot in state.lots.get(member_id) or ())
+    return sum(_redeemable(lot, time, joined) for lot in state.lots.of(member_id))
 
 
 def redeem(act: Act, member_id: bytes) -> None:
     """Take everything that `redeemable` counts."""
     joined = act.state.members[member_id].since
-    lots = act.state.lots.get(member_id) or ()
-    _write(act, member_id, [_with_spent(lot, lot.spent + _redeemable(lot, act.at, joined)) for lot in lots])
+    pages = Pages(act, member_id)
+    for page in pages.oldest_first():
+        page[:] = [_with_spent(lot, lot.spent + _redeemable(lot, act.at, joined)) for lot in page]
+    pages.write()
 
 
 def _redeemable(lot: Lot, time: int, joined: int) -> int:
@@ -153,29 +153,32 @@ def depart(act: Act, member_id: bytes, *, good: bool) -> int:
     how many points the member loses; the caller posts them.
     """
     joined = act.state.members[member_id].since
-    kept: list[Lot] = []
     lost = 0
-    for lot in act.state.lots.get(member_id) or ():
-        rule = lot.terms.leaver_good if good else lot.terms.leaver_bad
-        if rule == "keep-all":
-            kept.append(lot)
-            continue
-        part = 0 if rule == "forfeit-all" else vested(lot, act.at, joined)
-        lost += left(lot) - part
-        if part:
-            kept.append(Lot(part, lot.earned, 0, VestingTerms()))
-    _write(act, member_id, kept)
+    pages = Pages(act, member_id)
+    for page in pages.oldest_first():
+        kept: list[Lot] = []
+        for lot in page:
+            rule = lot.terms.leaver_good if good else lot.terms.leaver_bad
+            if rule == "keep-all":
+                kept.append(lot)
+                continue
+            part = 0 if rule == "forfeit-all" else vested(lot, act.at, joined)
+            lost += left(lot) - part
+            if part:
+                kept.append(Lot(part, lot.earned, 0, VestingTerms()))
+        page[:] = kept
+    pages.write()
     return lost
 
 
 def give_back(act: Act, member_id: bytes, taken: Iterable[Taken], amount: int) -> tuple[Taken, ...]:
     """Put `amount` back into the lots it was taken from, youngest first; return what is still taken."""
     rest = list(taken)
-    lots = list(act.state.lots.get(member_id) or ())
     departed = act.state.members[member_id].status == "departed"
     if is_forfeiting(act.state.members[member_id]):
         _forfeit(act, member_id, amount)
         return _without_youngest(rest, amount)
+    pages = Pages(act, member_id)
     while amount and rest:
         last = rest.pop()
         part = min(amount, last.amount)
@@ -183,10 +186,10 @@ def give_back(act: Act, member_id: bytes, taken: Iterable[Taken], amount: int) -
         if part < last.amount:
             rest.append(Taken(last.lot, last.amount - part))
         if departed:
-            _insert(lots, Lot(part, act.at, 0, VestingTerms()))
+            pages.insert(Lot(part, act.at, 0, VestingTerms()))
         else:
-            _put_back(lots, last.lot, part)
-    _write(act, member_id, lots)
+            pages.put_back(last.lot, part)
+    pages.write()
     return tuple(rest)
 
 
@@ -216,48 +219,5 @@ def _forfeit(act: Act, member_id: bytes, amount: int) -> None:
     act.post(POINT, f"partner/{member_id.hex()}", "pool", amount, "leaver.bad", f"{amount} forfeited")
 
 
-def _put_back(lots: list[Lot], origin: Lot, part: int) -> None:
-    for index, lot in enumerate(lots):
-        # Lots that agree in all three are interchangeable.
-        same = lot.earned == origin.earned and lot.amount == origin.amount and lot.terms == origin.terms
-        if same and lot.spent >= part:
-            lots[index] = _with_spent(lot, lot.spent - part)
-            return
-    # It was spent and dropped, or has been merged with another one: what comes back stands beside it.
-    _insert(lots, Lot(origin.amount, origin.earned, origin.amount - part, origin.terms))
-
-
 def _with_spent(lot: Lot, spent: int) -> Lot:
     return Lot(lot.amount, lot.earned, spent, lot.terms)
-
-
-def _insert(lots: list[Lot], lot: Lot) -> None:
-    """By age, after those of the same moment: an entry of a later block may act at an earlier time."""
-    if not lots or lots[-1].earned <= lot.earned:
-        lots.append(lot)
-        return
-    lots.insert(bisect_right(lots, lot.earned, key=lambda each: each.earned), lot)
-
-
-def _write(act: Act, member_id: bytes, lots: list[Lot]) -> None:
-    """Drop what is spent, merge neighbours that can no longer be told apart, and store the rest."""
-    joined = act.state.members[member_id].since
-    ripe_at = act.context.time_prev - _BACK_MS_MAX
-    kept: list[Lot] = []
-    for lot in lots:
-        if not left(lot):
-            continue
-        last = kept[-1] if kept else None
-        if (
-            last is not None
-            and last.terms == lot.terms
-            and _ripe(last, ripe_at, joined) == last.amount
-            and _ripe(lot, ripe_at, joined) == lot.amount
-        ):
-            kept[-1] = Lot(left(last) + left(lot), last.earned, 0, last.terms)
-        else:
-            kept.append(lot)
-    if kept:
-        act.state.lots.set(member_id, tuple(kept))
-    else:
-        act.state.lots.delete(member_id)

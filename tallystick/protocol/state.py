@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, Generic, TypeVar
 
@@ -261,6 +261,55 @@ class OfferTable(FadingTable[bytes, records_deal.Offer]):
         FadingTable._index(self, key, old, new)
 
 
+class LotTable(IndexedTable[tuple[bytes, int], tuple[records_deal.Lot, ...]]):
+    """Lots by (member, number of the page), and for each member the numbers of its pages.
+
+    Page 0 is called by the member alone. What stands in which page decides `lot_pages`.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._numbers: dict[bytes, list[int]] = {}
+
+    def set(self, key: tuple[bytes, int], row: tuple[records_deal.Lot, ...]) -> None:
+        rows = self.rows
+        old = rows.get(key)
+        self._journal.append((self, key, old))
+        if old is None:
+            self._index(key, None, row)
+        rows[key] = row
+
+    def numbers(self, member: bytes) -> Sequence[int]:
+        """Numbers of a member's pages, ascending: the oldest lots first."""
+        return self._numbers.get(member, ())
+
+    def of(self, member: bytes) -> tuple[records_deal.Lot, ...]:
+        """All lots of a member, oldest first."""
+        rows = self.rows
+        return tuple(lot for number in self.numbers(member) for lot in rows[member, number])
+
+    def _index(
+        self,
+        key: tuple[bytes, int],
+        old: tuple[records_deal.Lot, ...] | None,
+        new: tuple[records_deal.Lot, ...] | None,
+    ) -> None:
+        if old is not None and new is not None:
+            return
+        member, number = key
+        numbers = self._numbers.get(member)
+        if numbers is None:
+            self._numbers[member] = [number]
+        elif new is not None:
+            insort(numbers, number)
+        elif len(numbers) == 1:
+            del self._numbers[member]
+        else:
+            del numbers[bisect_left(numbers, number)]
+
+
 class CorrectionTable(IndexedTable[bytes, records_money.Correction]):
     """Corrections that wait, and which one is about an entry: there is never more than one."""
 
@@ -290,6 +339,15 @@ def _offer_until(offer: records_deal.Offer) -> int:
 
 def _hex(key: bytes) -> str:
     return key.hex()
+
+
+def _page_text(key: tuple[bytes, int]) -> str:
+    return f"{key[0].hex()}/{key[1]}" if key[1] else key[0].hex()
+
+
+def _text_page(text: str) -> tuple[bytes, int]:
+    member, _, number = text.partition("/")
+    return bytes.fromhex(member), int(number or 0)
 
 
 def _pair_text(key: tuple[int, int]) -> str:
@@ -333,7 +391,7 @@ class State:
         self.rules: Table[str, records.Rules] = self._table("rules", records.Rules, one)
         self.founded: Table[str, records.Founded] = self._table("founded", records.Founded, one)
         self.accounts = AmountTable("acct", self.journal, tuple[int], str, str)
-        self.lots: Table[bytes, tuple[records_deal.Lot, ...]] = self._table("lots", tuple[records_deal.Lot, ...], by_id)
+        self.lots = LotTable("lots", self.journal, tuple[records_deal.Lot, ...], _page_text, _text_page)
         self.members: Table[bytes, records.Member] = self._table("member", records.Member, by_id)
         self.devices: Table[bytes, records.Device] = self._table("device", records.Device, by_id)
         self.keys: Table[bytes, records.KeyUse] = self._table("key", records.KeyUse, by_id)

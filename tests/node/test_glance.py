@@ -11,9 +11,11 @@ from tallystick.node.glance import glance
 from tallystick.node.reads import READS
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.sealer import SealerOn
 from tallystick.protocol.kinds.vote import Vote
+from tallystick.protocol.lot_pages import LOTS_MAX
 from tallystick.protocol.membership import DAY_MS
 from tests.support.builders import key
 from tests.support.kept import Kept, kept_market
@@ -47,6 +49,26 @@ def vesting() -> Kept:
     kept.applied("dora")
     kept.seal()
     return kept
+
+
+def test_a_glance_counts_every_page_of_lots() -> None:
+    """Somebody has been paid more often than one row holds."""
+    document = {
+        **MARKET,
+        "vesting": {"cliff": "0s", "duration": "100d"},
+        "contribution": [{"id": "deed", "points": 100, "attest": 0, "cap": 0}],
+    }
+    kept = Kept.start(document, "bo")
+    for _ in range(LOTS_MAX + 1):
+        kept.wait(1)
+        kept.do("bo", Claim(contribution="deed", count=1))
+    kept.seal()
+    bo = kept.people["bo"].member.hex()
+    assert len(dict(kept.archive.state_rows(f"lots/{bo}"))) == 2
+    kept.wait(50 * DAY_MS)
+    both(kept, "points")
+    row = next(row for row in READS["points"](kept.look("bo"), {})["rows"] if row["partner"] == bo)
+    assert 100 * LOTS_MAX // 2 < row["vested"] < row["points"] - 100 * LOTS_MAX // 4
 
 
 @pytest.mark.parametrize("op", ["points", "status"])

@@ -74,6 +74,6 @@ def test_what_a_deed_brings_vests_from_its_payment() -> None:
     world.do("cy", Attest(claim=claim))
     world.wait(5 * DAY_MS)
     last = world.do("di", Attest(claim=claim))
-    lots = world.view().lots[world.people["bo"].member]
+    lots = world.view().lots.of(world.people["bo"].member)
     assert (lots[-1].amount, lots[-1].earned) == (9, world.outcome(last).at)
     world.seal()

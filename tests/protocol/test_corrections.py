@@ -144,7 +144,7 @@ def test_a_corrected_lot_is_as_young_as_the_correction() -> None:
     world = market(vesting={"cliff": "0s", "duration": "100d"})
     deal = approved(world, "bake", 4)
     world.do("bo", Confirm(entry=corrected(world, deal, grade=50)))
-    rows = {name: world.view().lots[world.people[name].member] for name in ("ana", "bo")}
+    rows = {name: world.view().lots.of(world.people[name].member) for name in ("ana", "bo")}
     assert [(lot.amount, lot.spent) for lot in rows["bo"]] == [(100, 20), (40, 0)]
     assert (rows["ana"][-1].amount, rows["ana"][-1].earned) == (20, world.now)
     world.seal()

@@ -443,12 +443,12 @@ def test_pay_is_a_lot_with_the_terms_of_the_day() -> None:
     world = market(vesting={"cliff": "10d", "duration": "100d"})
     earned = world.delivered("bo", "ana", "roast", 3)
     world.do("ana", Approve(deal=earned))
-    before = world.view().lots[world.people["bo"].member]
+    before = world.view().lots.of(world.people["bo"].member)
     assert [lot.amount for lot in before] == [100, 36]
     deal = world.accepted("cy", "bo", "bake", 12)
-    assert [(lot.amount, lot.spent) for lot in world.view().lots[world.people["bo"].member]] == [(36, 20)]
+    assert [(lot.amount, lot.spent) for lot in world.view().lots.of(world.people["bo"].member)] == [(36, 20)]
     world.do("cy", Cancel(deal=deal))
-    assert world.view().lots[world.people["bo"].member] == before
+    assert world.view().lots.of(world.people["bo"].member) == before
     world.seal()
 
 

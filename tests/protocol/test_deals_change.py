@@ -221,5 +221,5 @@ def test_pay_that_reaches_somebody_departed_is_vested() -> None:
     deal = world.delivered("bo", "ana", "roast")
     world.alter("bo", status="departed", departed=world.now)
     world.do("ana", Approve(deal=deal))
-    assert [lot.terms.duration for lot in world.view().lots[world.people["bo"].member]] == [100 * DAY_MS, 0]
+    assert [lot.terms.duration for lot in world.view().lots.of(world.people["bo"].member)] == [100 * DAY_MS, 0]
     world.seal()

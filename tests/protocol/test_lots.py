@@ -24,7 +24,7 @@ NOW = 1_000 * DAY_MS
 
 def act_at(at: int, state: State, charter: Any = None) -> Any:
     """What the functions of lots read of an act."""
-    context = SimpleNamespace(time_prev=at)
+    context = SimpleNamespace(time_prev=at, height=0)
     return SimpleNamespace(at=at, state=state, charter=charter or small_charter(), context=context)
 
 
@@ -32,12 +32,12 @@ def state_with(*rows: Lot, status: Any = "active") -> State:
     state = State()
     state.members.set(WHO, Member("partner", status, WHO, None, 0, 0))
     if rows:
-        state.lots.set(WHO, rows)
+        state.lots.set((WHO, 0), rows)
     return state
 
 
 def held(state: State) -> int:
-    return sum(map(lots.left, state.lots.get(WHO) or ()))
+    return sum(map(lots.left, state.lots.of(WHO)))
 
 
 def test_terms_are_those_of_the_charter_of_the_day() -> None:
@@ -73,7 +73,7 @@ def test_lots_without_vesting_are_one() -> None:
     state = state_with()
     lots.earn(act_at(NOW, state), WHO, 5)
     lots.earn(act_at(NOW + 1, state), WHO, 7)
-    assert state.lots[WHO] == (Lot(12, NOW, 0, PLAIN),)
+    assert state.lots.of(WHO) == (Lot(12, NOW, 0, PLAIN),)
 
 
 def test_lots_that_vest_stay_apart_until_they_are_ripe() -> None:
@@ -81,19 +81,19 @@ def test_lots_that_vest_stay_apart_until_they_are_ripe() -> None:
     state = state_with()
     lots.earn(act_at(NOW, state, VESTING), WHO, 5)
     lots.earn(act_at(NOW + DAY_MS, state, VESTING), WHO, 7)
-    assert len(state.lots[WHO]) == 2
+    assert len(state.lots.of(WHO)) == 2
     later = NOW + 191 * DAY_MS
     lots.earn(act_at(later - 1, state, VESTING), WHO, 1)
-    assert [lot.amount for lot in state.lots[WHO]] == [5, 7, 1]
+    assert [lot.amount for lot in state.lots.of(WHO)] == [5, 7, 1]
     lots.earn(act_at(later, state, VESTING), WHO, 2)
-    assert [lot.amount for lot in state.lots[WHO]] == [12, 1, 2]
+    assert [lot.amount for lot in state.lots.of(WHO)] == [12, 1, 2]
 
 
 def test_a_lot_of_an_earlier_moment_goes_before_the_others() -> None:
     """An entry of a later block may act at an earlier time; the order of lots is that of their moments."""
     state = state_with(Lot(5, NOW, 0, SLOW))
     lots.earn(act_at(NOW - 10, state, VESTING), WHO, 7)
-    assert [lot.earned for lot in state.lots[WHO]] == [NOW - 10, NOW]
+    assert [lot.earned for lot in state.lots.of(WHO)] == [NOW - 10, NOW]
 
 
 def test_oldest_first_is_taken_and_youngest_first_comes_back() -> None:
@@ -102,12 +102,12 @@ def test_oldest_first_is_taken_and_youngest_first_comes_back() -> None:
     state = state_with(one, two, three)
     taken = lots.take_whole(act_at(50, state), WHO, 25)
     assert taken == (Taken(one, 10), Taken(two, 10), Taken(three, 5))
-    assert state.lots[WHO] == (Lot(10, 3, 5, SLOW),)
+    assert state.lots.of(WHO) == (Lot(10, 3, 5, SLOW),)
     rest = lots.give_back(act_at(60, state), WHO, taken, 12)
     assert rest == (Taken(one, 10), Taken(two, 3))
-    assert state.lots[WHO] == (Lot(10, 2, 3, SLOW), three)
+    assert state.lots.of(WHO) == (Lot(10, 2, 3, SLOW), three)
     assert lots.give_back(act_at(60, state), WHO, rest, 13) == ()
-    assert state.lots[WHO] == (one, two, three)
+    assert state.lots.of(WHO) == (one, two, three)
 
 
 def test_what_comes_back_does_not_fill_another_lot() -> None:
@@ -117,7 +117,7 @@ def test_what_comes_back_does_not_fill_another_lot() -> None:
     first = lots.take_whole(act_at(50, state), WHO, 10)
     lots.take_whole(act_at(50, state), WHO, 5)
     lots.give_back(act_at(60, state), WHO, first, 5)
-    assert state.lots[WHO] == (Lot(10, 1, 5, SLOW), Lot(10, 2, 5, SLOW))
+    assert state.lots.of(WHO) == (Lot(10, 1, 5, SLOW), Lot(10, 2, 5, SLOW))
 
 
 def test_the_seller_is_paid_from_the_oldest() -> None:
@@ -133,16 +133,16 @@ def test_more_than_there_is_cannot_be_taken() -> None:
     with pytest.raises(EntryError) as caught:
         lots.take_whole(act_at(50, state), WHO, 7)
     assert caught.value.reason is Reason.BALANCE
-    assert state.lots[WHO] == (Lot(10, 1, 4, SLOW),)
+    assert state.lots.of(WHO) == (Lot(10, 1, 4, SLOW),)
 
 
 def test_who_has_nothing_left_has_no_row() -> None:
     """The last point spent takes the row with it."""
     state = state_with(Lot(10, 1, 4, SLOW))
     lots.take_whole(act_at(50, state), WHO, 6)
-    assert WHO not in state.lots
+    assert not state.lots
     lots.earn(act_at(50, state), WHO, 0)
-    assert WHO not in state.lots
+    assert not state.lots
 
 
 def test_what_reaches_somebody_who_has_departed_is_vested() -> None:
@@ -150,7 +150,7 @@ def test_what_reaches_somebody_who_has_departed_is_vested() -> None:
     state = state_with(status="departed")
     lots.earn(act_at(NOW, state, VESTING), WHO, 5)
     lots.give_back(act_at(NOW, state, VESTING), WHO, (Taken(Lot(9, 1, 0, SLOW), 9),), 9)
-    assert sum(lots.vested(lot, NOW, 0) for lot in state.lots[WHO]) == 14
+    assert sum(lots.vested(lot, NOW, 0) for lot in state.lots.of(WHO)) == 14
 
 
 @given(
@@ -164,7 +164,7 @@ def test_taking_and_giving_back_changes_nothing(rows: list[tuple[int, int, bool]
         lots.earn(act_at(earned * DAY_MS, state, VESTING if slow else None), WHO, amount)
     total = held(state)
     times = [day * DAY_MS for day in (210, 250, 300, 390, 500)]
-    before = [sum(lots.vested(lot, time, 0) for lot in state.lots[WHO]) for time in times]
+    before = [sum(lots.vested(lot, time, 0) for lot in state.lots.of(WHO)) for time in times]
     amount = data.draw(st.integers(0, total))
     taken = lots.take_whole(act_at(300 * DAY_MS, state), WHO, amount)
     assert held(state) == total - amount
@@ -172,4 +172,4 @@ def test_taking_and_giving_back_changes_nothing(rows: list[tuple[int, int, bool]
         part = data.draw(st.integers(1, sum(each.amount for each in taken)))
         taken = lots.give_back(act_at(300 * DAY_MS, state), WHO, taken, part)
     assert held(state) == total
-    assert [sum(lots.vested(lot, time, 0) for lot in state.lots[WHO]) for time in times] == before
+    assert [sum(lots.vested(lot, time, 0) for lot in state.lots.of(WHO)) for time in times] == before

@@ -160,8 +160,8 @@ def test_points_that_are_given_arrive_vested() -> None:
     world = market(vesting={"cliff": "0s", "duration": "100d"})
     world.wait(50 * DAY_MS)
     world.do("bo", Transfer(to=world.people["cy"].member, points=50))
-    assert [(lot.amount, lot.spent) for lot in world.view().lots[world.people["bo"].member]] == [(100, 50)]
-    lot = world.view().lots[world.people["cy"].member][-1]
+    assert [(lot.amount, lot.spent) for lot in world.view().lots.of(world.people["bo"].member)] == [(100, 50)]
+    lot = world.view().lots.of(world.people["cy"].member)[-1]
     assert (lot.amount, lot.terms.duration) == (50, 0)
     assert world.refused("bo", Transfer(to=world.people["cy"].member, points=1)) is Reason.BALANCE
     world.do("cy", Transfer(to=world.people["bo"].member, points=100))

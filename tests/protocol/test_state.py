@@ -34,6 +34,11 @@ def rows_of_a_history() -> tuple[Row, ...]:
                     found[table.name, key, table.encode(row)] = (table.name, key, row)
         for key, deal in world.history.deals.items():
             found["closed", key, b""] = ("closed", key, deal)
+    # Few histories are so long that somebody's lots fill more than one page.
+    for name, key, row in list(found.values()):
+        if name == "lots":
+            for number in (1, 2, 10):
+                found[name, (key[0], number), b""] = (name, (key[0], number), row)
     return tuple(found.values())
 
 
@@ -46,6 +51,7 @@ def orders_of(state: State) -> dict[str, Any]:
         "offers": state.offers.order,
         "sides": {key: set(value) for key, value in sides.items() if value},
         "corrections": {row.target: state.corrections.of(row.target) for row in state.corrections.values()},
+        "lots": {member: list(state.lots.numbers(member)) for member, _ in state.lots},
     }
 
 
@@ -74,6 +80,7 @@ def naive_orders(state: State) -> dict[str, Any]:
         "offers": sorted((state.offers.until(row), key) for key, row in state.offers.items() if not row.deals),
         "sides": sides,
         "corrections": {row.target: key for key, row in state.corrections.items()},
+        "lots": {member: sorted(number for whose, number in state.lots if whose == member) for member, _ in state.lots},
     }
 
 

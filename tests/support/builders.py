@@ -29,6 +29,7 @@ from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.join import Join, grant_message
 from tallystick.protocol.kinds.offer import Offer
 from tallystick.protocol.ledger import Executed, Ledger
+from tallystick.protocol.lot_pages import LOTS_MAX
 from tallystick.protocol.lots import left
 from tallystick.protocol.membership import DAY_MS
 from tallystick.protocol.pay import account_of
@@ -398,10 +399,13 @@ def check_books(state: State) -> None:
             escrows[account] = amount
     assert not any(sums.values()), sums
     for member_id in state.members:
-        lots = state.lots.get(member_id) or ()
+        lots = state.lots.of(member_id)
         assert all(0 <= lot.spent < lot.amount for lot in lots)
         assert [lot.earned for lot in lots] == sorted(lot.earned for lot in lots)
         assert sum(map(left, lots)) == state.balance(POINT, account_of(member_id))
+        pages = [state.lots[member_id, number] for number in state.lots.numbers(member_id)]
+        assert all(1 <= len(page) <= LOTS_MAX for page in pages)
+        assert not pages or (member_id, 0) in state.lots, "the oldest lots are called by the member alone"
     open_deals: dict[bytes, int] = {}
     for deal_id, deal in state.deals.items():
         open_deals[deal.offer] = open_deals.get(deal.offer, 0) + 1
