@@ -52,6 +52,15 @@ class UnreachableError(NodeError):
         )
 
 
+def not_met(address: str, error: DialError) -> UnreachableError:
+    """What to say of an address that somebody named, and of whoever is there and does not let this computer in."""
+    hint = ""
+    if error.reason is DialReason.NOT_ADMITTED:
+        hint = "only members are let in there: this computer may have been revoked, or not admitted yet; "
+        hint += "a partner, or another computer of yours, can tell"
+    return UnreachableError(f"{address}: {error}", hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Joining:
     """An invitation whose charter has come; `agree` signs."""

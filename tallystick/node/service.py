@@ -54,7 +54,7 @@ from tallystick.node.effects import (
 from tallystick.node.errors import ApiError, StoreError, StoreReason
 from tallystick.node.fork_report import write_report
 from tallystick.node.identity import read_identity, read_node_secret
-from tallystick.node.joining import UnreachableError
+from tallystick.node.joining import UnreachableError, not_met
 from tallystick.node.neighbours import circle_of, owner_of, ties_of
 from tallystick.node.net_address import peer_id, read_address_untrusted
 from tallystick.node.progress import Progress
@@ -345,7 +345,7 @@ class Node:
             self.reach.call(self.dialer.learn([address]))
             await self.transport.dial(address, DIAL_S)
         except DialError as error:
-            raise UnreachableError(f"{address}: {error}") from error
+            raise not_met(address, error) from error
 
     async def sync(
         self, address: str | None = None, told: Callable[[CatchingUpFact | None], None] | None = None

@@ -67,6 +67,10 @@ def test_a_second_computer_joins_by_a_ticket_and_trades(trio_of: list[Computer])
         assert not bo.has(late.value["entry"])
     status = {row["label"]: row["status"] for row in ana.done("device", "list")}
     assert status["Phone"] == "revoked"
+    new.end()
+    shut = new.tally("sync", ana.addresses[0])
+    assert (shut.code, shut.error["code"]) == (5, "no-peer")
+    assert "may have been revoked" in shut.error["hint"]
 
 
 def test_a_ticket_works_once(trio_of: list[Computer], tmp_path: Path) -> None:
