@@ -1,7 +1,7 @@
 """The messages of the sync protocol: canonical arrays, one frame each, that begin with their name.
 
-A message that does not fit one frame goes in parts `["part", hash, i, n, bytes]`. Reading is strict: what is not
-exactly one of these forms raises `MessageError`, and the peer who sent it is to blame.
+A block, or sealing messages, that do not fit one frame go in parts `["part", hash, i, n, bytes]`. Reading is strict:
+what is not exactly one of these forms raises `MessageError`, and the peer who sent it is to blame.
 
 Source: docs/spec/sync.md#messages
 """
@@ -198,6 +198,13 @@ _KINDS: Final[dict[str, type[Message]]] = {
 }
 
 
+#: How the messages begin that may be longer than a frame: one that holds blocks or votes. All others would only be long
+#: to keep a reader busy.
+_LONG_HEADS: Final = tuple(
+    codec.encode([cls.NAME, *(0 for _ in cls.__struct_fields__)])[: len(cls.NAME) + 2] for cls in (Block, Sealing)
+)
+
+
 def encode_message(message: Message) -> bytes:
     """The whole message as one canonical array."""
     if type(message) is Entries:
@@ -266,6 +273,8 @@ class Reader:
                     self._digest, self._count, self._parts = digest, count, []
                 if not 0 < count <= MESSAGE_BYTES_MAX // _PART_BYTES + 1:
                     raise MessageError("part: too many parts")
+                if number == 0 and not data.startswith(_LONG_HEADS):
+                    raise MessageError("part: of a message that is never so long")
                 if digest != self._digest or count != self._count or number != len(self._parts):
                     raise MessageError("part: out of order")
                 self._parts.append(data)

@@ -30,7 +30,7 @@ from tallystick.protocol.errors import BlockError, DecodeError
 from tallystick.protocol.proposal import ProposalBody
 from tallystick.protocol.quorum import quorum
 from tallystick.protocol.ready import Ready
-from tallystick.protocol.sealing import Status, read_sealing_untrusted
+from tallystick.protocol.sealing import Status, read_sealing_untrusted, signer_of_untrusted
 from tallystick.protocol.sealing_effects import (
     Accuse,
     Build,
@@ -354,6 +354,9 @@ class Sealer:
         if digest in self._seen:
             return
         try:
+            # Of who does not seal nothing is kept, so what is attached, which may be long, is not read.
+            if self._core.watch.fork is None and signer_of_untrusted(data) not in self._sealers:
+                return
             message = read_sealing_untrusted(data)
         except (DecodeError, BlockError) as error:
             raise BlameError(f"sealing message: {error}") from None

@@ -65,6 +65,11 @@ Sealing = Ready | Proposal | Prevote | Precommit | Status
 """One sealing message."""
 
 
+def signer_of_untrusted(data: bytes) -> bytes:
+    """Who says that it has signed a sealing message; the rest of it is not read. Raises DecodeError, BlockError."""
+    return read_envelope_untrusted(data, size_max=MESSAGE_SIZE_BYTES_MAX).signer
+
+
 def read_sealing_untrusted(data: bytes) -> Sealing:
     """Read a sealing message. Its signatures are not checked: see `checks()`.
 
