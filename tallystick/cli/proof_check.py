@@ -265,13 +265,24 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         shown = check(json.loads(Path(argv[1]).read_text(encoding="utf-8")))
-    except (BadProof, ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, RecursionError) as error:
+        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(shown["time"] / 1000))
+    except (
+        BadProof,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OSError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
         sys.stderr.write(f"NOT shown: {error}\n")
         return 7
     age = (time.time() * 1000 - shown["time"]) / 86_400_000
+    seals = f"sealed by {shown['votes']} of {shown['sealers']}"
     sys.stdout.write(
         f"partner {shown['partner']}\nhas {shown['points']} points\nin ledger {shown['ledger']}\n"
-        f"at block {shown['height']}, sealed by {shown['votes']} of {shown['sealers']}, {age:.1f} days ago\n"
+        f"at block {shown['height']} of {when}, {age:.1f} days ago, {seals}\n"
         + (f"{refounded_words(shown['refounded'])}\n" if "refounded" in shown else "")
         + "It does not show: what was sealed later, who the partner is, or that these sealers are honest.\n"
     )

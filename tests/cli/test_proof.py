@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ def test_the_program_stands_alone(ledger: dict[str, Any], tmp_path: Path) -> Non
         check=True,
     )
     assert "has 500 points" in done.stdout
+    when = datetime.fromtimestamp(ledger["ledger"].head.time / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    assert f"of {when}" in done.stdout
     assert "does not show" in done.stdout
     assert "tallystick" not in [
         line.split()[1] for line in program.read_text().splitlines() if line.startswith("import")
