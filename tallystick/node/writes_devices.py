@@ -10,7 +10,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from tallystick.node.resolve import one_device, resolve_entry, resolve_member
+from tallystick.node.errors import HomeReason
+from tallystick.node.resolve import PREFIX_DIGITS_MIN, UnresolvedError, one_device, resolve_entry, resolve_member
 from tallystick.node.view import View
 from tallystick.node.writes_base import Args, ArgumentError, Draft, Ref, Write, words_of
 from tallystick.protocol.devices import Cut
@@ -90,19 +91,25 @@ def recovery_change(view: View, args: RecoveryChangeArgs) -> Draft:
 
 def recover_approve(view: View, args: RecoverApproveArgs) -> Draft:
     rows = view.preview.recoveries
-    found = [request for request in rows if request.hex().startswith(args.request.lower())]
+    wanted = args.request.strip().lower()
+    # Fewer digits may be a name: whoever means Ada approves no request that begins with ada.
+    is_id = len(wanted) >= PREFIX_DIGITS_MIN
+    found = [request for request in rows if is_id and request.hex().startswith(wanted)]
     if len(found) != 1:
         member = resolve_member(view, args.request)
         found = [request for request, row in rows.items() if row.member == member]
         if not found:
-            raise ArgumentError(
-                f"nobody asks for new keys in the name of {view.called(member)}", "`tally recover status`"
+            raise UnresolvedError(
+                f"nobody asks for new keys in the name of {view.called(member)}",
+                reason=HomeReason.NOT_FOUND,
+                hint="`tally recover status` lists who does",
             )
         if len(found) > 1:
-            ids = ", ".join(sorted(request.hex()[:8] for request in found))
-            raise ArgumentError(
-                f"{len(found)} requests are made in the name of {view.called(member)}: {ids}",
-                "name one: compare the six words of `tally recover status` with that person, by voice",
+            raise UnresolvedError(
+                f"{len(found)} requests are made in the name of {view.called(member)}",
+                reason=HomeReason.AMBIGUOUS,
+                candidates=sorted(request.hex()[:8] for request in found),
+                hint="name one: compare the six words of `tally recover status` with that person, by voice",
             )
     return Draft(RecoverApprove(request=found[0]))
 

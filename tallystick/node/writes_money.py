@@ -112,9 +112,8 @@ _RECEIPT_FOR: Final = ("subscribe", "donate", "cash", "use.voucher")
 def claim(view: View, args: ClaimArgs) -> Draft:
     known = view.ledger.charter.contributions
     if args.kind not in known:
-        raise ArgumentError(
-            f"there is no contribution {args.kind!r} in the charter", f"there are: {', '.join(known) or 'none'}"
-        )
+        there = f"there are: {', '.join(known)}" if known else "this charter pays for no small deeds"
+        raise ArgumentError(f"there is no contribution {args.kind!r} in the charter", there)
     return Draft(Claim(contribution=args.kind, count=args.count), words_of(note=args.note))
 
 
@@ -125,8 +124,8 @@ def attest(view: View, args: ClaimRefArgs) -> Draft:
 def subscribe(view: View, args: SubscribeArgs) -> Draft:
     known = view.ledger.charter.rounds
     if args.round not in known:
-        words = ", ".join(known) or "none"
-        raise ArgumentError(f"there is no round {args.round!r} in the charter", f"there are: {words}")
+        there = f"there are: {', '.join(known)}" if known else "this charter sells no shares"
+        raise ArgumentError(f"there is no round {args.round!r} in the charter", there)
     return Draft(Subscribe(round=args.round, shares=args.shares))
 
 
