@@ -15,6 +15,8 @@ from tests.support.kept import Kept
 from tests.support.market import MARKET
 
 PART = FRAME_BYTES_MAX - 300
+#: As a block begins: nothing but blocks and votes may be so long.
+BEGUN = b"\x95\xa5block".ljust(PART, b"\0")
 CROWD = 24
 
 
@@ -25,7 +27,7 @@ def begun(core: NodeCore, peer: bytes, parts: int, random: Random) -> list[HangU
         effect
         for number in range(parts)
         for effect in core.handle(
-            Frame(peer=peer, data=codec.encode(["part", digest, number, parts + 1, bytes(PART)])), core.now
+            Frame(peer=peer, data=codec.encode(["part", digest, number, parts + 1, BEGUN])), core.now
         )
     ]
     return [effect for effect in effects if isinstance(effect, HangUp)]
