@@ -10,7 +10,7 @@ Source: docs/spec/blocks.md#pages-of-lots
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tallystick.protocol.membership import DAY_MS
@@ -25,6 +25,20 @@ HALF: Final = LOTS_MAX // 2
 
 #: No later entry is dated back further than this before the previous block, so what was ripe then stays ripe.
 _BACK_MS_MAX: Final = 90 * DAY_MS
+
+
+def add(act: Act, member: bytes, lot: Lot) -> None:
+    """A member gets one more lot."""
+    table = act.state.lots
+    if len(table.numbers(member)) <= 1:
+        page = table.get((member, 0)) or ()
+        if not page or (len(page) < LOTS_MAX and page[-1].earned <= lot.earned):
+            # Nearly every payment there is: nothing to look for, and no other page.
+            table.set((member, 0), tuple(_merged(act, member, (*page, lot))))
+            return
+    pages = Pages(act, member)
+    pages.insert(lot)
+    pages.write()
 
 
 class Pages:
@@ -82,7 +96,7 @@ class Pages:
         table, member, changed = self._table, self._member, self._changed
         if len(self._numbers) <= 1 and len(changed) == 1:
             # Nearly always there is no other page whose turn it could be.
-            lots = self._merged(changed[0])
+            lots = _merged(self._act, self._member, changed[0])
             if len(lots) <= LOTS_MAX:
                 self._set(0, lots)
                 return
@@ -116,26 +130,26 @@ class Pages:
 
     def _spread(self, number: int) -> None:
         """Store a page. What is too much for it begins the page of the next number, or goes to its front."""
-        lots = self._merged(self._changed.pop(number))
+        lots = _merged(self._act, self._member, self._changed.pop(number))
         while len(lots) > LOTS_MAX:
             younger = self._page(number + 1)
             # A page that is there takes a quarter without having too much itself: else every page would have to move.
             keep = LOTS_MAX - HALF // 2 if younger else HALF
             self._set(number, lots[:keep])
             number += 1
-            lots = self._merged([*lots[keep:], *younger])
+            lots = _merged(self._act, self._member, [*lots[keep:], *younger])
             del self._changed[number]
         self._set(number, lots)
 
     def _tidy(self, numbers: Sequence[int], index: int) -> None:
         """Put a page in order that nothing may have reached for years, and join it with the next if both are small."""
         table, member, number = self._table, self._member, numbers[index]
-        lots = self._merged(table[member, number])
+        lots = _merged(self._act, self._member, table[member, number])
         if index + 1 < len(numbers):
             after = numbers[index + 1]
             younger = table[member, after]
             if len(lots) + len(younger) <= HALF:
-                lots = self._merged([*lots, *younger])
+                lots = _merged(self._act, self._member, [*lots, *younger])
                 table.delete((member, after))
         self._set(number, lots)
 
@@ -146,29 +160,29 @@ class Pages:
         elif table.get(key) != (row := tuple(lots)):
             table.set(key, row)
 
-    def _merged(self, lots: Sequence[Lot]) -> list[Lot]:
-        """Without what is spent, and with neighbours as one that can no longer be told apart."""
-        act = self._act
-        joined = act.state.members.rows[self._member].since
-        ripe_at = act.context.time_prev - _BACK_MS_MAX
-        kept: list[Lot] = []
-        last: Lot | None = None
-        """The last one that is kept, if it is ripe for good."""
-        for lot in lots:
-            amount, earned, spent, terms = lot.amount, lot.earned, lot.spent, lot.terms
-            if amount == spent:
-                continue
-            if terms.duration and (
-                ripe_at < earned + terms.duration or ripe_at < (earned if terms.from_lot else joined) + terms.cliff
-            ):
-                last = None
-                kept.append(lot)
-            elif last is not None and last.terms == terms:
-                last = kept[-1] = Lot(last.amount - last.spent + amount - spent, last.earned, 0, terms)
-            else:
-                last = lot
-                kept.append(lot)
-        return kept
+
+def _merged(act: Act, member: bytes, lots: Iterable[Lot]) -> list[Lot]:
+    """Without what is spent, and with neighbours as one that can no longer be told apart."""
+    joined = act.state.members.rows[member].since
+    ripe_at = act.context.time_prev - _BACK_MS_MAX
+    kept: list[Lot] = []
+    last: Lot | None = None
+    """The last one that is kept, if it is ripe for good."""
+    for lot in lots:
+        amount, earned, spent, terms = lot.amount, lot.earned, lot.spent, lot.terms
+        if amount == spent:
+            continue
+        if terms.duration and (
+            ripe_at < earned + terms.duration or ripe_at < (earned if terms.from_lot else joined) + terms.cliff
+        ):
+            last = None
+            kept.append(lot)
+        elif last is not None and last.terms == terms:
+            last = kept[-1] = Lot(last.amount - last.spent + amount - spent, last.earned, 0, terms)
+        else:
+            last = lot
+            kept.append(lot)
+    return kept
 
 
 def _earned(lot: Lot) -> int:

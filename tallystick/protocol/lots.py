@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from tallystick.protocol import lot_pages
 from tallystick.protocol.act import POINT
 from tallystick.protocol.errors import EntryError, Reason
 from tallystick.protocol.lot_pages import Pages
@@ -79,9 +80,7 @@ def add(act: Act, member_id: bytes, amount: int, terms: VestingTerms | None = No
         return
     if member.status == "departed":
         terms = VestingTerms()
-    pages = Pages(act, member_id)
-    pages.insert(Lot(amount, act.at, 0, terms_of(act.charter) if terms is None else terms))
-    pages.write()
+    lot_pages.add(act, member_id, Lot(amount, act.at, 0, terms_of(act.charter) if terms is None else terms))
 
 
 def take_whole(act: Act, member_id: bytes, amount: int) -> tuple[Taken, ...]:
