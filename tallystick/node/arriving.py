@@ -17,6 +17,7 @@ from tallystick.node.desk import Desk
 from tallystick.node.enrolment import EnrolmentError
 from tallystick.node.errors import ExitCode, HomeError, HomeReason
 from tallystick.node.identity import read_identity
+from tallystick.node.resolve import beginning, one_device
 from tallystick.node.writes_devices import cut_of
 from tallystick.protocol.kinds.recover import RecoverRequest
 
@@ -118,11 +119,9 @@ def claim_here(
 
 
 def _named(devices: Sequence[bytes], prefix: str) -> bytes:
-    found = [device for device in devices if device.hex().startswith(prefix.lower())]
-    if len(found) != 1:
-        known = ", ".join(device.hex()[:8] for device in devices) or "none"
-        raise EnrolmentError(f"{len(found)} of your devices begin with {prefix!r}", hint=f"there are: {known}")
-    return found[0]
+    known = ", ".join(device.hex()[:8] for device in devices)
+    hint = f"there are: {known}, given by at least 6 digits" if known else "you have no other"
+    return one_device(beginning(devices, prefix), prefix, hint)
 
 
 def own_request(archive: Archive) -> Entry | None:

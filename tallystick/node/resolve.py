@@ -133,6 +133,15 @@ def one_device(found: Collection[bytes], text: str, hint: str) -> bytes:
     raise _not_found("device", text, hint=hint)
 
 
+def beginning(ids: Iterable[bytes], text: str) -> list[bytes]:
+    """Those of some ids that begin as somebody typed: none for fewer digits than an id is given by.
+
+    Fewer may be a name or a label, and what is revoked or approved by mistake is not taken back.
+    """
+    digits = _digits(text)
+    return [] if digits is None else [each for each in ids if each.hex().startswith(digits)]
+
+
 def _digits(text: str) -> str | None:
     """What was typed, if it can be the beginning of an id."""
     digits = text.strip().lower()

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from tallystick.node.errors import HomeReason
-from tallystick.node.resolve import PREFIX_DIGITS_MIN, UnresolvedError, one_device, resolve_entry, resolve_member
+from tallystick.node.resolve import UnresolvedError, beginning, one_device, resolve_entry, resolve_member
 from tallystick.node.view import View
 from tallystick.node.writes_base import Args, ArgumentError, Draft, Ref, Write, words_of
 from tallystick.protocol.devices import Cut
@@ -91,10 +91,7 @@ def recovery_change(view: View, args: RecoveryChangeArgs) -> Draft:
 
 def recover_approve(view: View, args: RecoverApproveArgs) -> Draft:
     rows = view.preview.recoveries
-    wanted = args.request.strip().lower()
-    # Fewer digits may be a name: whoever means Ada approves no request that begins with ada.
-    is_id = len(wanted) >= PREFIX_DIGITS_MIN
-    found = [request for request in rows if is_id and request.hex().startswith(wanted)]
+    found = beginning(rows, args.request)
     if len(found) != 1:
         member = resolve_member(view, args.request)
         found = [request for request, row in rows.items() if row.member == member]
@@ -117,12 +114,9 @@ def recover_approve(view: View, args: RecoverApproveArgs) -> Draft:
 def resolve_device(view: View, text: str) -> bytes:
     """One of my own devices, by the prefix of its key or by its label. Raises UnresolvedError."""
     mine = [key for key, row in view.preview.devices.items() if row.member == view.me]
-    wanted = text.strip()
-    found = [key for key in mine if key.hex().startswith(wanted.lower())]
-    if not found:
-        labels = labels_of(view)
-        found = [key for key in mine if (labels.get(key) or "").casefold() == wanted.casefold()]
-    return one_device(found, text, "`tally device list` shows yours")
+    labels, wanted = labels_of(view), text.strip().casefold()
+    found = {key for key in mine if wanted and (labels.get(key) or "").casefold() == wanted}
+    return one_device(found | set(beginning(mine, text)), text, "`tally device list` shows yours")
 
 
 def cut_of(view: View, device: bytes, since: str | None = None) -> Cut:

@@ -12,7 +12,7 @@ import msgspec
 
 from tallystick.node.founding import CharterInvalidError
 from tallystick.node.moments import read_moment
-from tallystick.node.resolve import one_device, resolve_entry, resolve_member
+from tallystick.node.resolve import beginning, one_device, resolve_entry, resolve_member
 from tallystick.node.view import View
 from tallystick.node.writes_base import Args, ArgumentError, Draft, Ref, When, Words, Write, words_of
 from tallystick.protocol.charter import CharterError, read_charter, read_toml
@@ -139,7 +139,7 @@ def propose(view: View, args: ProposeArgs) -> Draft:
 
 def _last_good(view: View, device: str, entry: str | None) -> dict[str, Any]:
     """The device by the prefix of its key, and its last good entry: the one named, else the newest one sealed."""
-    found = [key for key in view.preview.devices if key.hex().startswith(device.strip().lower())]
+    found = beginning([key for key, _ in view.preview.devices.items()], device)
     meant = one_device(found, device, "`tally device list --partner PARTNER` lists somebody's")
     row = view.sealed.devices.get(meant)
     if entry is None:
