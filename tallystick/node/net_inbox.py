@@ -3,16 +3,21 @@
 Every peer has its own line of events. The reader takes one event of each peer in turn, so a peer that sends much
 delays no other. What bounds the memory is not this queue but the credit of each session (`net_framing`): a peer may
 send only what the node has read, and so this queue never has to say no.
+
+That there is room to send more to a peer is told when there is nothing else, or after `ROOM_EVERY` other events: it may
+mean a mebibyte of blocks, and hundreds who ask for all of them must not delay whoever says something.
 """
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import trio
 
-from tallystick.node.transport import Frame, Gossip, PeerDown, PeerKey, TransportEvent
+from tallystick.node.transport import Frame, Gossip, PeerDown, PeerKey, TransportEvent, Writable
 
 _Taken = Callable[[int], None]
+ROOM_EVERY: Final = 64
 _NOBODY = b""
 """The line of events that belong to no peer."""
 
@@ -31,6 +36,10 @@ class Inbox:
         """What the queued frames of each peer cost; no entry for nothing."""
         self._gossip: deque[Gossip] = deque(maxlen=gossip_max)
         self._gossip_turn = False
+        self._rooms: dict[PeerKey, Writable] = {}
+        """Peers to whom more can be sent."""
+        self._since_room = 0
+        """Other events that were taken since there was room for somebody."""
         self._news = trio.Event()
         self._closed = False
         self.gossip_dropped = 0
@@ -42,6 +51,11 @@ class Inbox:
         if isinstance(event, PeerDown):
             # Nothing more will come: what is held back must be read, so that the last event is reached.
             self._paused.discard(peer)
+            self._rooms.pop(peer, None)
+        if isinstance(event, Writable):
+            self._rooms[peer] = event
+            self._news.set()
+            return
         self._lines.setdefault(peer, deque()).append((event, 0, None))
         self._wake(peer)
 
@@ -71,6 +85,7 @@ class Inbox:
         self._paused.discard(peer)
         if self._lines.get(peer):
             self._wake(peer)
+        self._news.set()
 
     def close(self) -> None:
         """Say that nothing more will come; what is there can still be read."""
@@ -91,6 +106,9 @@ class Inbox:
 
     def receive_nowait(self) -> TransportEvent:
         """Take the next event, or raise trio.WouldBlock or trio.EndOfChannel."""
+        if self._since_room >= ROOM_EVERY and (room := self._next_room()) is not None:
+            return room
+        self._since_room += 1
         if self._gossip and (self._gossip_turn or not self._turns):
             self._gossip_turn = False
             return self._gossip.popleft()
@@ -115,9 +133,18 @@ class Inbox:
             return event
         if self._gossip:
             return self._gossip.popleft()
+        if (room := self._next_room()) is not None:
+            return room
         if self._closed:
             raise trio.EndOfChannel
         raise trio.WouldBlock
+
+    def _next_room(self) -> Writable | None:
+        peer = next((peer for peer in self._rooms if peer not in self._paused), None)
+        if peer is None:
+            return None
+        self._since_room = 0
+        return self._rooms.pop(peer)
 
     async def receive(self) -> TransportEvent:
         """Wait for the next event. Raises trio.EndOfChannel once closed and empty."""

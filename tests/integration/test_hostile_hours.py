@@ -23,7 +23,7 @@ from tallystick.node.intake import (
 )
 from tallystick.protocol.devices import DEVICES_MAX
 from tests.integration.attacked import Attacker, Customer
-from tests.integration.computers import Computer, charter, gather, until
+from tests.integration.computers import Computer, agree, charter, gather, until
 from tests.integration.hostile_member import HEAVY
 from tests.integration.hours import Hours
 
@@ -96,6 +96,8 @@ def test_orphans_are_few_and_wait_five_minutes_and_who_lies_is_let_in_again_afte
             joined = attacker.order(do="join", name=name)["entry"]
             until(lambda joined=joined: ana.has(joined), "the newcomer is known")
             ana.write("admit", partner=joined)
+        # What they sign now comes behind that, in whatever order the rest is sealed.
+        agree(everybody)
         last = attacker.order(do="write", name="Mal", what="devices")["entry"]
         until(lambda: ana.has(last), "its devices are known")
         before = ana.memory_mib()

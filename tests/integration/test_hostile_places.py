@@ -46,6 +46,8 @@ def test_a_crowd_takes_no_more_places_than_there_are_and_none_that_an_honest_one
             mal = attacker.order(do="join", name="Mal")["entry"]
             until(lambda: ana.has(mal), "the newcomer is known")
             ana.write("admit", partner=mal)
+            # What it signs now comes behind that, in whatever order the rest is sealed.
+            agree([ana, bo])
             last = attacker.order(do="write", name="Mal", what="puppets")["entry"]
             until(lambda: ana.has(last), "its puppets are known")
             agree([ana, bo])

@@ -9,8 +9,8 @@ import pytest
 import trio
 import trio.testing
 
-from tallystick.node.net_inbox import Inbox
-from tallystick.node.transport import Frame, Gossip, Listening, PeerDown, PeerKey, PeerUp, TransportEvent
+from tallystick.node.net_inbox import ROOM_EVERY, Inbox
+from tallystick.node.transport import Frame, Gossip, Listening, PeerDown, PeerKey, PeerUp, TransportEvent, Writable
 
 ANA, BO = b"a" * 32, b"b" * 32
 
@@ -169,3 +169,29 @@ def test_cancelled_reader_loses_nothing() -> None:
         assert texts(everything(inbox)) == [b"f"]
 
     trio.run(main)
+
+
+def test_room_to_send_is_told_between_other_events() -> None:
+    """Hundreds who are to be sent something delay nobody who says something, and are not forgotten for it."""
+    inbox = Inbox(gossip_max=10)
+    crowd = [bytes([number]) * 32 for number in range(4)]
+    for peer in crowd:
+        inbox.put(Writable(peer=peer), peer)
+    for number in range(2 * ROOM_EVERY + 10):
+        frame(inbox, ANA, b"%d" % number)
+    events = everything(inbox)
+    places = [place for place, event in enumerate(events) if isinstance(event, Writable)]
+    assert places == [ROOM_EVERY, 2 * ROOM_EVERY + 1, len(events) - 2, len(events) - 1]
+    assert [events[place].peer for place in places] == crowd  # type: ignore[union-attr]
+
+
+def test_room_is_told_once_and_to_nobody_who_is_gone_or_paused() -> None:
+    """It waits with the other events of a peer that is held back, and ends with its connection."""
+    inbox = Inbox(gossip_max=10)
+    for peer in (ANA, ANA, BO):
+        inbox.put(Writable(peer=peer), peer)
+    inbox.pause(ANA)
+    inbox.put(PeerDown(peer=BO, reason="it left"), BO)
+    assert everything(inbox) == [PeerDown(peer=BO, reason="it left")]
+    inbox.resume(ANA)
+    assert everything(inbox) == [Writable(peer=ANA)]
