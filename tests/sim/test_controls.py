@@ -114,7 +114,7 @@ def test_presence_read_from_certificates_makes_two_states_of_one_block(patched: 
         return true_execute(self, taken, time, tuple(readers))
 
     patched.enter_context(mock.patch.object(Ledger, "execute", execute))
-    seed = _first_caught(range(10), lambda seed: _sealed_among(seed, 5), "not valid here")
+    seed = _first_caught(range(10), lambda seed: _sealed_among(seed, 5), "another result")
     assert seed is not None
     patched.close()
     _sealed_among(seed, 5)
