@@ -38,7 +38,7 @@ def open_correction(act: Act, row: Correction) -> None:
     """
     if act.state.corrections.of(row.target) is not None:
         raise EntryError(Reason.ALREADY_DONE, "another correction of it waits")
-    due = act.schedule(act.at + LAPSE_MS, "correction.lapse", act.cause)
+    due = act.wait(act.at + LAPSE_MS, "correction.lapse", act.cause)
     act.state.corrections.set(act.cause, msgspec.structs.replace(row, due=due))
 
 

@@ -54,7 +54,7 @@ def changed(row: Money, **fields: Any) -> Money:
 
 def state_money(act: Act, row: Money) -> None:
     """Keep a statement until somebody confirms it, at most thirty days."""
-    due = act.schedule(act.at + LAPSE_MS, "money.lapse", act.cause)
+    due = act.wait(act.at + LAPSE_MS, "money.lapse", act.cause)
     act.state.money.set(act.cause, changed(row, due=due))
 
 

@@ -48,8 +48,11 @@ def begin_probation(act: Act, member_id: bytes) -> None:
 
 def _tell(state: State, what: str, ref: bytes, moved: tuple[int, int], later: int) -> None:
     """Tell the row that waits for a tick when that is now."""
-    if what.startswith("deal."):
-        state.deals.set(ref, msgspec.structs.replace(state.deals[ref], due=moved))
+    name = what.partition(".")[0]
+    if name != "recovery":
+        # What waits for a tick is called as the first word of the tick, and has it as `due`.
+        table = state.tables[name]
+        table.set(ref, msgspec.structs.replace(table[ref], due=moved))
         return
     row = state.recoveries.get(ref)
     if row is None:

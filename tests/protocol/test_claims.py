@@ -23,6 +23,7 @@ def test_what_nobody_confirms_lapses_but_counts() -> None:
     """After thirty days, in a block that nobody asked for; the cap of its period does not open again."""
     world = world_of_deeds()
     claim = world.do("bo", Claim(contribution="share", count=2))
+    world.seal()
     world.wait(30 * DAY_MS)
     assert [(tick.what, tick.ref) for tick in world.seal().ticks] == [("claim.lapse", claim)]
     assert not world.ledger.state.claims

@@ -216,6 +216,7 @@ def test_what_nobody_confirms_lapses(world: World) -> None:
     assert world.refused("ana", Correct(entry=deal, deal=deal, units=20)) is Reason.STATE
     deal = approved(world, "roast", 2)
     corrected(world, deal, units=1)
+    world.seal()
     world.wait(30 * DAY_MS)
     assert [tick.what for tick in world.seal().ticks] == ["correction.lapse"]
     assert not world.ledger.state.corrections

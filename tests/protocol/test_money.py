@@ -112,6 +112,7 @@ def test_what_nobody_confirms_lapses(world: World) -> None:
     world.do("bo", Subscribe(round="seed", shares=9))
     world.do("bo", Donate(amount=5))
     assert total(world.view(), shares_name("seed", bo)) == 9
+    world.seal()
     world.wait(30 * DAY_MS)
     assert [tick.what for tick in world.seal().ticks] == ["money.lapse", "money.lapse"]
     assert not world.ledger.state.money and total(world.ledger.state, shares_name("seed")) == 0

@@ -7,12 +7,16 @@ import pytest
 from tallystick.protocol.entry import make_entry
 from tallystick.protocol.errors import Reason
 from tallystick.protocol.kinds.admit import Admit
+from tallystick.protocol.kinds.attest import Attest
 from tallystick.protocol.kinds.away import Away
 from tallystick.protocol.kinds.base import Body
+from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.deliver import Deliver
 from tallystick.protocol.kinds.dispute import Dispute
+from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.invite import Invite
 from tallystick.protocol.kinds.propose import Propose
+from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.recover import RecoverApprove
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.transfer import Transfer
@@ -136,6 +140,22 @@ def test_a_buyer_who_is_away_has_the_time_of_both(world: World) -> None:
     world.do("cy", Away(until=world.now + MINUTE_MS + 5 * DAY_MS))
     before = due_of(world, deal)
     assert before + 3 * DAY_MS <= world.view().deals[deal].due[0] <= before + 3 * DAY_MS + 2 * MINUTE_MS  # type: ignore[index]
+    world.seal()
+
+
+def test_what_was_stated_far_from_any_network_can_be_confirmed() -> None:
+    """A claim and a gift of forty days ago lapse thirty days after the block that brings them."""
+    world = market(donation={"currency": "EUR"}, sale={"currency": "EUR"}, contribution=[{"id": "share", "points": 1}])
+    then = Past(world)
+    world.wait(40 * DAY_MS)
+    claim, gift = then.send("bo", Claim(contribution="share", count=2)), then.send("bo", Donate(amount=5))
+    block = world.seal()
+    lapse = block.time - CLOCKS_DIFFER_MS + 30 * DAY_MS
+    rows = (world.ledger.state.claims[claim], world.ledger.state.money[gift])
+    assert [row.due[0] for row in rows if row.due is not None] == [lapse, lapse]
+    world.do("ana", Attest(claim=claim))
+    world.do("ana", Receipt(entry=gift))
+    assert world.points("bo") == 102
     world.seal()
 
 

@@ -434,7 +434,7 @@ def _check_money(state: State) -> None:
     shares: dict[str, int] = {}
     spent: dict[bytes, int] = {}
     for row in state.money.values():
-        assert row.due is None or row.due in state.due or row.due in state.held, "what nobody confirms lapses by itself"
+        assert row.due is None or state.tick_of(row.due) is not None, "what nobody confirms lapses by itself"
         if row.kind == "subscribe":
             for name in (shares_name(row.word), shares_name(row.word, row.author)):
                 shares[name] = shares.get(name, 0) + row.shares
@@ -463,7 +463,7 @@ def _check_money(state: State) -> None:
     for entry_id, row in state.money.items():
         assert row.spent == spent.get(entry_id, 0) <= row.amount
     for target, row in ((row.target, row) for row in state.corrections.values()):
-        assert row.due is not None and (row.due in state.due or row.due in state.held)
+        assert state.tick_of(row.due) is not None
         assert state.corrections.rows[state.corrections.of(target) or b""] is row
 
 

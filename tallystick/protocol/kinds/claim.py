@@ -51,7 +51,7 @@ class Claim(Body, frozen=True, kw_only=True):
             due=None,
         )
         if asked(rules.attest, act.state, act.at, without=(act.author_id,)):
-            due = act.schedule(act.at + claims.LAPSE_MS, "claim.lapse", act.cause)
+            due = act.wait(act.at + claims.LAPSE_MS, "claim.lapse", act.cause)
             act.state.claims.set(act.cause, msgspec.structs.replace(row, due=due))
         else:
             claims.pay_claim(act, row)
