@@ -25,6 +25,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 #: Three times what is promised: this machine may have other things to do.
 DEMO_S = 180
 
+#: Whoever starts the tests in the background has them ignore Ctrl-C, and all that they start with them.
+_WITH_INTERRUPTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 @contextmanager
 def demo(place: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
@@ -38,7 +45,7 @@ def demo(place: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
         "PYTHONUNBUFFERED": "1",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "tallystick", "demo", *args],
+        [sys.executable, "-c", _WITH_INTERRUPTS, sys.executable, "-m", "tallystick", "demo", *args],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
