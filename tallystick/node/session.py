@@ -68,7 +68,7 @@ class Session:
     hinted: dict[bytes, int] = field(default_factory=dict)
     """Heads asked for because of gossip that it handed on -> when; the oldest first."""
     needed: dict[bytes, int] = field(default_factory=dict)
-    """What the block that is being sealed needs of it -> when it was asked for that."""
+    """What a block that is being sealed, or its own entries, need of it -> when it was asked for that."""
     hello_sent: int = -(2**62)
     """When our HELLO was last sent to it."""
     heads_sent: int = -(2**62)

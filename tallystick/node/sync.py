@@ -38,6 +38,8 @@ WANTED_MAX: Final = 65_536
 HINTS_MAX: Final = 64
 #: Entries that a peer is asked for because of gossip and has not handed over yet.
 HINTED_MAX: Final = 1024
+#: Entries that a peer is asked for by name, since a block needs them or its own wait for them, and has not handed over.
+NEEDED_MAX: Final = 16_384
 #: How long an answer may take before another peer is asked.
 ANSWER_MS: Final = 15_000
 #: How long a peer is left alone, each time longer, that has not given the next block though it says it has it.
@@ -179,11 +181,22 @@ class Sync:
         Then the whole chain is asked for from where ours ends: what we refused once, the other side thinks we have.
         """
         chains: list[tuple[bytes, int, bytes]] = []
-        for entry_id in entry_ids:
-            asked = session.needed.get(entry_id)
-            if entry_id in self._ledger.pool.entries or (asked is not None and asked + ANSWER_MS > now):
+        pending, ids = self._ledger.pool.entries, dict.fromkeys(entry_ids)
+        if len(session.needed) + len(ids) > NEEDED_MAX:
+            # Only a block clears this, and where blocks are rare it would grow with whatever is made up.
+            session.needed = {
+                entry_id: since
+                for entry_id, since in session.needed.items()
+                if (since + ANSWER_MS > now or entry_id in ids) and entry_id not in pending
+            }
+        needed = session.needed
+        for entry_id in ids:
+            asked = needed.get(entry_id)
+            if entry_id in pending or (asked is not None and asked + ANSWER_MS > now):
                 continue
-            session.needed[entry_id] = now
+            if asked is None and len(needed) >= NEEDED_MAX:
+                continue
+            needed[entry_id] = now
             device = devices.get(entry_id)
             floor = 0 if device is None else self._floor(device, again=asked is not None)
             chains.append((device or bytes(32), floor, entry_id))

@@ -26,6 +26,7 @@ from tallystick.node.sync import (
     ANSWERS_MAX,
     HINTED_MAX,
     HINTS_MAX,
+    NEEDED_MAX,
     WANTED_MAX,
     entry_wire,
     in_frames,
@@ -36,6 +37,7 @@ from tallystick.protocol.ballot import make_precommit
 from tallystick.protocol.block import ENTRIES_MAX
 from tallystick.protocol.entry import Entry, encode_annex, make_entry, read_entry_untrusted
 from tallystick.protocol.kinds.withdraw import Withdraw
+from tallystick.protocol.limits import LINKS_MAX
 from tallystick.protocol.signed import KeySigner
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.people import chain_of, offer, partners, settle
@@ -528,6 +530,37 @@ def test_names_of_entries_that_never_come_are_bounded(recorded: tuple[Cluster, l
             break
     assert bo.key not in ana.live.sync.sessions
     assert len(session.wanted) == WANTED_MAX
+
+
+def test_parents_that_never_come_are_asked_for_so_often(recorded: tuple[Cluster, list[bytes]]) -> None:
+    """Each of a flood of entries names parents that nobody has; no block comes meanwhile, and no more is remembered."""
+    cluster, _ = recorded
+    ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+    random = Random(6)
+    session = ana.live.sync.sessions[bo.key]
+    for _ in range(2):
+        loose = [
+            make_entry(
+                bo.secret,
+                ledger=cluster.ledger_id,
+                seq=500 + random.randrange(10**6),
+                prev=random.randbytes(32),
+                links=sorted(random.randbytes(32) for _ in range(LINKS_MAX)),
+                seal=None,
+                time=cluster.now,
+                kind="withdraw",
+                body=Withdraw(offer=random.randbytes(32)).to_map(),
+            )
+            for _ in range(ORPHANS_MAX)
+        ]
+        ana.live.intake.expire(cluster.clock(ana) + ORPHAN_MS + 1)
+        _hand_over(cluster, loose)
+        assert NEEDED_MAX // 2 < len(session.needed) <= NEEDED_MAX
+        asked = max(session.needed.values())
+    # What came to nothing makes room: whoever has the entries that are needed now is asked for them.
+    late, wanted = asked + ANSWER_MS, random.randbytes(32)
+    ana.live.sync.want(session, [wanted, *(random.randbytes(32) for _ in range(NEEDED_MAX // 2))], {}, late)
+    assert session.needed[wanted] == late
 
 
 def test_a_flood_that_only_one_sealer_has_is_sealed_all_the_same(recorded: tuple[Cluster, list[bytes]]) -> None:
