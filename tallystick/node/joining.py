@@ -36,6 +36,11 @@ KNOCK_S: Final = 10.0
 NEXT_S: Final = 1.0
 """So long after one address of a ticket the next one is tried too."""
 
+_NOT_LET_IN: Final = (
+    "only members are let in there: this computer may have been revoked, or not admitted yet; "
+    "a partner, or another computer of yours, can tell"
+)
+
 Request = Callable[[bytes], Awaitable[bytes]]
 """Knock at the first address of the ticket that answers. Raises UnreachableError."""
 
@@ -54,11 +59,22 @@ class UnreachableError(NodeError):
 
 def not_met(address: str, error: DialError) -> UnreachableError:
     """What to say of an address that somebody named, and of whoever is there and does not let this computer in."""
-    hint = ""
-    if error.reason is DialReason.NOT_ADMITTED:
-        hint = "only members are let in there: this computer may have been revoked, or not admitted yet; "
-        hint += "a partner, or another computer of yours, can tell"
-    return UnreachableError(f"{address}: {error}", hint)
+    return UnreachableError(f"{address}: {error}", _NOT_LET_IN if error.reason is DialReason.NOT_ADMITTED else "")
+
+
+def is_revoked(core: NodeCore) -> bool:
+    """Whether this computer has been revoked, as far as it knows: then nobody comes back to it."""
+    row = core.ledger.state.devices.get(core.device)
+    return row is not None and row.status == "revoked"
+
+
+def none_met(known: int, refusing: int) -> UnreachableError:
+    """What to say where nobody of those that are known is met; so many are there and do not let this computer in."""
+    if not known:
+        return UnreachableError("no peer is known yet")
+    if not refusing:
+        return UnreachableError(f"none of {known} known peers answers")
+    return UnreachableError(f"{refusing} of {known} known peers did not let this computer in", _NOT_LET_IN)
 
 
 @dataclass(frozen=True, slots=True)

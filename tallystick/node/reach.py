@@ -97,6 +97,8 @@ class Reach:
         self._introduction = introduction
         self._is_stale = True
         """Whether members may have changed since the last look."""
+        self.refusing: set[PeerKey] = set()
+        """Who was there when it was dialled last, and did not let us in."""
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
@@ -260,6 +262,9 @@ class Reach:
         is_met = await first_of([directly, through_others], 0.0, said.append)
         if not is_met and any(error.reason is DialReason.NOT_ADMITTED for error in said):
             is_met = await self._introduce(addresses) and await directly()
+        self.refusing.discard(peer)
+        if not is_met and any(error.reason is DialReason.NOT_ADMITTED for error in said):
+            self.refusing.add(peer)
         if is_met:
             self._dialer.connected(peer, self._now())
         else:

@@ -54,7 +54,7 @@ from tallystick.node.effects import (
 from tallystick.node.errors import ApiError, StoreError, StoreReason
 from tallystick.node.fork_report import write_report
 from tallystick.node.identity import read_identity, read_node_secret
-from tallystick.node.joining import UnreachableError, not_met
+from tallystick.node.joining import is_revoked, none_met, not_met
 from tallystick.node.neighbours import circle_of, owner_of, ties_of
 from tallystick.node.net_address import peer_id, read_address_untrusted
 from tallystick.node.progress import Progress
@@ -354,7 +354,8 @@ class Node:
 
         Raises UnreachableError.
         """
-        before = len(self.core.ledger.pool), self.core.ledger.head.height
+        before = self.core.ledger.head.height
+        self.core.sync.met = set(self._greeted())
         if address is not None:
             await self.dial_now(address)
         else:
@@ -362,11 +363,10 @@ class Node:
             with trio.move_on_after(DIAL_S):
                 await self.until(lambda: bool(self._greeted()) or not self._may_meet())
             if not self._greeted():
-                known = len(self.dialer.peers())
-                raise UnreachableError(f"none of {known} known peers answers" if known else "no peer is known yet")
+                raise none_met(len(self.dialer.peers()), len(self.reach.refusing))
         with trio.move_on_after(SYNC_S) as scope:
             quiet_since, last = trio.current_time(), self._progress()
-            while trio.current_time() - quiet_since < QUIET_S or not self._greeted():
+            while trio.current_time() - quiet_since < QUIET_S or not (self._greeted() or is_revoked(self.core)):
                 await trio.sleep(0.05)
                 if (now := self._progress()) != last:
                     quiet_since = trio.current_time()
@@ -378,9 +378,10 @@ class Node:
                     told(self.facts().catching_up)
         core = self.core
         return {
-            "peers": len(self._greeted()),
+            # What came may have revoked this computer: whoever brought it has let it go by now.
+            "peers": len(self.core.sync.met),
             "height": core.ledger.head.height,
-            "blocks": core.ledger.head.height - before[1],
+            "blocks": core.ledger.head.height - before,
             "pending": len(core.ledger.pool),
         }
 

@@ -66,6 +66,8 @@ class Sync:
         self._archive = archive
         self._out = out
         self.sessions: dict[PeerKey, Session] = {}
+        self.met: set[PeerKey] = set()
+        """Members whose HELLO has come since somebody began to count them, also those that have gone."""
         self.addresses: list[str] = []
         """Where this node can be dialled; told to members only."""
         self.is_stopped = False
@@ -231,6 +233,7 @@ class Sync:
         if not session.greeted:
             head = self._ledger.head
             session.was_apart = (hello.height, hello.digest) != (head.height, self._pending_digest())
+        self.met.add(session.peer)
         session.height = hello.height
         session.block_id = hello.block_id
         session.clock = hello.now - now

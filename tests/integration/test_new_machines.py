@@ -71,6 +71,9 @@ def test_a_second_computer_joins_by_a_ticket_and_trades(trio_of: list[Computer])
     shut = new.tally("sync", ana.addresses[0])
     assert (shut.code, shut.error["code"]) == (5, "no-peer")
     assert "may have been revoked" in shut.error["hint"]
+    alone = new.tally("sync")
+    assert (alone.code, alone.error["code"]) == (5, "no-peer")
+    assert "let this computer in" in alone.error["message"] and "may have been revoked" in alone.error["hint"]
 
 
 def test_a_ticket_works_once(trio_of: list[Computer], tmp_path: Path) -> None:
