@@ -171,8 +171,11 @@ class Act:
 
     def unschedule(self, key: tuple[int, int] | None) -> None:
         if key is not None:
-            for table in (self.state.due, self.state.held, self.state.fresh):
-                table.delete(key)
+            state = self.state
+            for table in (state.fresh, state.due, state.held):
+                if key in table.rows:
+                    table.delete(key)
+                    return
 
     def at_boundary(self, what: str, ref: bytes) -> None:
         """Leave something for the end of the block (see `boundary`)."""
