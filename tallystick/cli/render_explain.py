@@ -112,8 +112,10 @@ def _between(row: Row, about: Row) -> str:
 
 
 def account_text(account: str) -> str:
-    """An account with its id cut short."""
+    """An account with its id cut short; in a dry run it may have none yet."""
     noun, slash, owner = account.partition("/")
+    if owner == "new":
+        return f"new {noun}"
     is_id = len(owner) == 64
     return f"{noun} {short(owner)}" if is_id else f"{noun}{slash}{owner}"
 

@@ -220,6 +220,8 @@ class Desk:
         looker = Looker(view, trial, now)
         result = self._try_out(trial, now, looker)
         outlook = looker.outlook if result.reason is None else Outlook()
+        # Only the entry that is signed has an id: that of the trial would be looked for in vain.
+        unknown = trial.id.hex()
         return {
             "kind": draft.body.KIND,
             "status": "pending" if result.reason is None else "void",
@@ -228,8 +230,8 @@ class Desk:
             "postings": [
                 {
                     "commodity": row.commodity,
-                    "from": row.source,
-                    "to": row.target,
+                    "from": row.source.replace(unknown, "new"),
+                    "to": row.target.replace(unknown, "new"),
                     "amount": row.amount,
                     "rule": row.rule,
                     "formula": row.formula,

@@ -313,6 +313,8 @@ def test_trial_says_what_would_happen() -> None:
         "  then finality waits for Ana, Bo or Cy",
         "  until 2026-03-02 (in 1 day)",
     ]
+    unknown = valid | {"postings": [posting | {"to": "escrow/new"}]}
+    assert "  36 points, 3 x 12: pool -> new escrow, by step.roast.price" in trial_text("accept", unknown, NOW)
     void = {"kind": "accept", "status": "void", "reason": "own-offer", "detail": ""}
     assert trial_text("accept", void, NOW).split("\n") == [
         "nothing was signed",

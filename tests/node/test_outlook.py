@@ -27,6 +27,8 @@ from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.transfer import Transfer
 from tallystick.protocol.kinds.withdraw import Withdraw
+from tests.sim.cluster import Cluster
+from tests.sim.people import offer, partners, settle
 from tests.support.builders import DAY_MS, HOUR_MS
 from tests.support.computers import added, first
 from tests.support.histories import TABLES
@@ -264,3 +266,13 @@ def test_panel_is_named_once_it_is_drawn(kept: Kept) -> None:
     kept.seal()
     (said,) = READS["show"](kept.look("ana"), {"id": deal.hex()})["next"]
     assert said in ("ana: judge, with a verdict", "di: judge, with a verdict")
+
+
+def test_what_has_no_id_yet_is_not_named_by_one() -> None:
+    """The account of a deal is named after its acceptance, and that is not signed."""
+    with Cluster(32) as cluster:
+        partners(cluster, "ana", "bo")
+        entry = offer(cluster, "ana")
+        settle(cluster)
+        trial = cluster.do("bo", "accept", {"offer": entry, "dry_run": True})
+        assert [(row["from"], row["to"]) for row in trial["postings"]] == [("pool", "escrow/new")]
