@@ -41,6 +41,8 @@ log = logging.getLogger("tallystick.api")
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 HEADER_BYTES_MAX: Final = 16 * 1024
+DIGITS_MAX: Final = 100
+"""Of a number among the arguments: no field takes more than twenty, and says so itself."""
 REQUEST_S: Final = 30.0
 ANSWER_S: Final = 600.0
 CONNECTIONS_MAX: Final = 32
@@ -148,7 +150,7 @@ async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
         with trio.fail_after(ANSWER_S):
             status, value = await _carry_out(request, body, do, door)
     except h11.RemoteProtocolError as error:
-        status, value = error.error_status_hint, _error("bad-request", str(error))
+        status, value = error.error_status_hint, _error("bad-request", _no_request(error))
     except ApiError as error:
         status, value = error.status, _error(error.reason, error.message, error.hint, error.exit_code)
     if not isinstance(value, Encoded):
@@ -219,7 +221,7 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | Non
         else:
             args = _read_object(parse_qs(target.query).get("args", ["{}"])[0])
     except (ValueError, RecursionError) as error:
-        return 400, _error("bad-json", f"the arguments are no JSON object: {error}", exit_code=ExitCode.USAGE)
+        return 400, _error("bad-json", f"the arguments are no JSON object: {_fault(error)}", exit_code=ExitCode.USAGE)
     try:
         key = _key(headers, door, method, request.target.decode("ascii", "replace"), body)
         return 200, await do(method, target.path.removeprefix(_PREFIX), args, key)
@@ -261,10 +263,32 @@ def _read_object(text: str) -> dict[str, Any]:
     def no_constant(word: str) -> float:
         raise ValueError(f"{word} is no number")
 
-    value = json.loads(text or "{}", object_pairs_hook=no_twins, parse_constant=no_constant)
+    def whole(digits: str) -> int:
+        if len(digits) > DIGITS_MAX:
+            raise ValueError("a number is too long")
+        return int(digits)
+
+    value = json.loads(text or "{}", object_pairs_hook=no_twins, parse_constant=no_constant, parse_int=whole)
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004 - every fault of the text is one and the same error here
     return value
+
+
+def _fault(error: ValueError | RecursionError) -> str:
+    """What is wrong with arguments, in our words: those of the language tell nobody anything."""
+    match error:
+        case RecursionError():
+            return "too many brackets in each other"
+        case json.JSONDecodeError():
+            return f"it breaks off, or goes wrong, at line {error.lineno}, column {error.colno}"
+        case UnicodeError():
+            return "it is not UTF-8"
+    return str(error)
+
+
+def _no_request(error: h11.RemoteProtocolError) -> str:
+    """The same of what should be a request; rubbish is not repeated."""
+    return "the request is too long" if error.error_status_hint == 431 else "this is no HTTP request"
 
 
 def _error(code: str, message: str, hint: str = "", exit_code: ExitCode = ExitCode.USAGE) -> dict[str, Any]:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from socket import socketpair
 
 import pytest
+import trio
 
+from tallystick.node import api
 from tallystick.node.door import API_FILE, Door, is_nonce, read_door
 from tallystick.node.errors import ApiError, HomeError
 from tallystick.node.home import Home
 
 DOOR = Door(token="t" * 43, seal=bytes(range(32)), port=4711)
 SEED = b"s" * 32
+
+
+def _posted(body: bytes) -> bytes:
+    """A request of the local interface."""
+    head = (
+        f"POST /v1/offer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def test_a_sealed_key_opens_for_its_request_only() -> None:
@@ -64,3 +75,37 @@ def test_the_home_says_where_the_door_is(tmp_path: Path) -> None:
     with pytest.raises(HomeError) as caught:
         read_door(home)
     assert caught.value.reason == "home-unsafe" and "chmod" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "said"),
+    [
+        (b"\x16\x03\x01 rubbish\r\n\r\n", "bad-request", "this is no HTTP request"),
+        (b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000, "bad-request", "the request is too long"),
+        (_posted(b"[" * 100_000), "bad-json", "too many brackets in each other"),
+        (_posted(b'{"n":' + b"1" * 5000 + b"}"), "bad-json", "a number is too long"),
+        (_posted(b'{"n":'), "bad-json", "it breaks off, or goes wrong, at line 1, column 6"),
+        (_posted(b'{"n":"\xff"}'), "bad-json", "it is not UTF-8"),
+        (_posted(b'{"n":1,"n":2}'), "bad-json", "a name stands twice"),
+        (_posted(b"[]"), "bad-json", "not an object"),
+    ],
+)
+def test_rubbish_is_refused_in_our_own_words(request_: bytes, code: str, said: str) -> None:
+    """Short, without what was sent, and without words of the language in which the node is written."""
+
+    async def do(*_: object) -> object:
+        raise AssertionError("nothing of this is an operation")
+
+    async def ask() -> bytes:
+        ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socketpair())
+        answer = b""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(api._serve_one, ours, do, trio.CapacityLimiter(1), None)
+            nursery.start_soon(theirs.send_all, request_)
+            async for part in theirs:
+                answer += part
+        return answer
+
+    error = json.loads(trio.run(ask).partition(b"\r\n\r\n")[2])["error"]
+    assert error["code"] == code
+    assert error["message"].removeprefix("the arguments are no JSON object: ") == said
