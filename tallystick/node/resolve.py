@@ -110,8 +110,9 @@ def resolve_member(view: View, text: str) -> bytes:
     by_id = set() if digits is None else {member for member in members if member.hex().startswith(digits)}
     if digits is not None and len(digits) == ID_DIGITS and by_id:
         return by_id.pop()
-    # Whoever was refused has no claim on a name.
-    names = {member: name for member, name in view.names().items() if members[member].status != "refused"}
+    # Whoever was refused has no claim on a name: another may come by it, and would be meant.
+    everybody = view.names()
+    names = {member: name for member, name in everybody.items() if members[member].status != "refused"}
     alike = like(names, text) if text.strip() else []
     meant = [member for member in alike if folded(names[member] or "") == folded(text)]
     found = by_id | set(meant and alike)
@@ -121,6 +122,9 @@ def resolve_member(view: View, text: str) -> bytes:
         raise _ambiguous(
             "partner", text, (_named(view, member) for member in sorted(found)), "name one by the digits of its id"
         )
+    if not alike and text.strip() and (gone := like(everybody, text)):
+        hint = "whoever was refused is named by the digits of its id"
+        raise _not_found("partner", text, (_named(view, member) for member in gone), hint)
     raise _not_found("partner", text, (_named(view, member) for member in alike))
 
 

@@ -12,6 +12,7 @@ from tallystick.node.resolve import UnresolvedError, resolve_deal, resolve_entry
 from tallystick.node.store_memory import MemoryStore
 from tallystick.node.view import View
 from tallystick.protocol.kinds.offer import Offer
+from tallystick.protocol.kinds.refuse import Refuse
 from tests.support.kept import Kept, kept_market
 
 
@@ -171,6 +172,19 @@ def test_a_name_that_looks_like_another_is_refused(twin: str) -> None:
 
 def two_of(kept: Kept) -> tuple[bytes, bytes]:
     return kept.people["anna"].member, kept.people["evil"].member
+
+
+def test_whoever_was_refused_is_named_by_digits_and_has_no_claim_on_a_name() -> None:
+    """The error says by which; another who comes by that name is meant by it."""
+    kept = kept_market("bo")
+    gone = kept.applied("cy")
+    kept.do("ana", Refuse(member=gone))
+    kept.seal()
+    error = refusal(kept.look(), "cy")
+    assert (error.reason, error.candidates) == ("not-found", (f"cy ({gone.hex()[:8]})",))
+    assert "refused" in error.hint
+    assert resolve_member(kept.look(), gone.hex()[:8]) == gone
+    assert "refused" not in refusal(kept.look(), "nobody").hint
 
 
 def test_a_name_that_is_the_beginning_of_anothers_id_is_refused() -> None:
