@@ -10,12 +10,15 @@ from typing import Final
 
 WINDOW_MS: Final = 600_000
 MESSAGES_MAX: Final = 1024
+MOVES_MAX: Final = 16
+"""How often the addresses of a peer may change: each is a write, and news for everybody."""
 
 
 class Allowance:
     """Counts by sender, and begins anew for each when its ten minutes are over."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MESSAGES_MAX) -> None:
+        self._most = most
         self._taken: dict[bytes, tuple[int, int]] = {}
         """Sender -> when its ten minutes began, and its messages since."""
 
@@ -25,7 +28,7 @@ class Allowance:
         if not 0 <= now - since < WINDOW_MS:
             # Also where the clock was set back.
             since, count = now, 0
-        if count >= MESSAGES_MAX:
+        if count >= self._most:
             return False
         self._taken[sender] = (since, count + 1)
         return True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import alarms
 from tallystick.node import messages as m
+from tallystick.node.allowance import MOVES_MAX, Allowance
 from tallystick.node.archive import row_of
 from tallystick.node.blob_exchange import BlobExchange
 from tallystick.node.config import SealingTimes
@@ -127,7 +128,7 @@ class NodeCore:
         # A core before this one, as before the disk was full, may still be told what it has asked.
         self._job_next = now << 20
         self._repair_next = now + REPAIR_MS
-        self._gate_rows = -1
+        self._moves = Allowance(MOVES_MAX)
         self.sealer = Sealer(self, times or SealingTimes(), now)
         self.now = now
         # It may go on at once with what was written down before the last stop, and then needs all of the above.
@@ -564,7 +565,7 @@ class NodeCore:
         """Keep where a member says it can be reached, for the next start. It speaks for nobody else."""
         own = f"/p2p/{peer_id(peer)}"
         rows = [address for address in addresses if len(address) <= 256 and address.endswith(own)][:8]
-        if rows and self.archive.addresses_of(peer) != rows:
+        if rows and self.archive.addresses_of(peer) != rows and self._moves.take(peer, self.now):
             self._keep_addresses(peer, rows)
             self.out.append(Learn(tuple(rows), hearsay=False))
             self.sync.tell_of(peer, rows)
