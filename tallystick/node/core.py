@@ -469,15 +469,16 @@ class NodeCore:
         One that is known, or does not come next, does nothing. Raises BlockError, DecodeError.
         """
         from tallystick.protocol.assembly import Missing, check_sealed
-        from tallystick.protocol.block import read_block_untrusted
+        from tallystick.protocol.block import read_block_untrusted, read_header_untrusted
 
         if self.alarm:
             return True
-        block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids)
-        head = self.ledger.head
-        if block.header.height != head.height + 1 or block.header.prev_id != head.block_id:
-            self.watch.compare(message, block, session)
+        header, head = read_header_untrusted(message.header), self.ledger.head
+        if header.height != head.height + 1 or header.prev_id != head.block_id:
+            # By its header alone: its READYs may be megabytes, and anybody can send it again and again.
+            self.watch.compare(message, header, session)
             return True
+        block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids)
         taken = Taken() if session is None else self.intake.unshelve(session.peer, block.entry_ids, self.now)
         # What we handed in ourselves is stored, and pending until this block.
         self._fresh = {row.entry.id for row in taken.added} - self.handed_in

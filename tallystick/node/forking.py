@@ -20,7 +20,7 @@ from tallystick.node.alarms import raise_alarm
 from tallystick.node.archive import Archive, BlockRow
 from tallystick.node.intake import BlameError
 from tallystick.protocol.ballot import Prevote
-from tallystick.protocol.block import Block, read_certificate_untrusted
+from tallystick.protocol.block import Block, Header, block_id, read_block_untrusted, read_certificate_untrusted
 from tallystick.protocol.errors import BlockError, BlockReason
 from tallystick.protocol.evidence import Evidence, Vote, find_evidence, precommits_of, read_evidence_untrusted
 from tallystick.protocol.sealing import Sealing, read_sealing_untrusted
@@ -112,23 +112,27 @@ class ForkWatch:
             session.parted = height
             self._core.sync.ask_block(session, height, self._core.now)
 
-    def compare(self, message: m.Block, block: Block, session: Session | None) -> None:
-        """Look at a block that does not come next here. Raises BlockError where it proves nothing."""
+    def compare(self, message: m.Block, header: Header, session: Session | None) -> None:
+        """Look at a block that does not come next here, and has this header; the rest is read where it is another one.
+
+        Raises BlockError, DecodeError where it proves nothing.
+        """
         core = self._core
-        height, head = block.header.height, core.ledger.head
+        height, head = header.height, core.ledger.head
         if self.fork is not None or not 0 < height <= head.height + 1:
             return
-        if block.header.prev_id != (core.archive.block_id(height - 1) or bytes(32)):
+        if header.prev_id != (core.archive.block_id(height - 1) or bytes(32)):
             if session is not None:
                 self.ask(session, height - 1)
             return
         if height > head.height:
             return
-        if block.id() == core.archive.block_id(height):
+        if block_id(message.header) == core.archive.block_id(height):
             if session is not None:
                 session.parted = PARTED_NOWHERE
             return
         row = BlockRow(message.header, message.certificate, list(message.readys), list(message.entry_ids))
+        block = read_block_untrusted(row.header, row.certificate, row.readys, row.entry_ids)
         proven = prove(core.archive, core.ledger.id, block, row)
         if proven is None:
             if session is not None:

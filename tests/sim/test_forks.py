@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from tallystick.node import messages
 from tallystick.node.archive import Archive
 from tallystick.node.core import NodeCore
 from tallystick.node.desk import Desk
-from tallystick.node.effects import Send
+from tallystick.node.effects import HangUp, Send
 from tallystick.node.fork_report import write_report
 from tallystick.node.forking import PARTED_NOWHERE
 from tallystick.node.home import Home
 from tallystick.node.intake import Taken
-from tallystick.protocol.block import read_certificate_untrusted
+from tallystick.node.transport import Frame
+from tallystick.protocol.block import read_certificate_untrusted, read_header_untrusted
 from tallystick.protocol.errors import BlockError, DecodeError, EntryError, Reason
 from tallystick.protocol.evidence import read_evidence_untrusted
 from tests.sim.cluster import Cluster, Machine
@@ -224,3 +226,19 @@ def test_a_fork_in_two_rounds_names_who_signed_both() -> None:
             answer = cluster.do(machine.name, "fork")
             assert {each["name"] for each in answer["culprits"]} == {row.name for row in both}
             assert {each["proof"] for each in answer["culprits"]} == {"e3"}
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_of_a_block_that_does_not_come_next_only_the_header_is_read(ahead: int) -> None:
+    """Anybody can send one again and again: what else is in it, eight megabytes of READYs, may be anything."""
+    with Cluster(7) as cluster:
+        partners(cluster, "ana", "bo")
+        ana, bo = cluster.machines["ana"], cluster.machines["bo"]
+        head = ana.live.ledger.head
+        row = ana.live.archive.block(head.height)
+        assert row is not None
+        header = replace(read_header_untrusted(row.header), height=head.height + ahead)
+        block = messages.Block(header.encode(), row.certificate, [bytes(64)] * 31, list(row.entry_ids))
+        effects = ana.live.handle(Frame(peer=bo.key, data=messages.encode_message(block)), cluster.clock(ana))
+        assert not any(isinstance(effect, HangUp) for effect in effects)
+        assert ana.live.ledger.head is head
