@@ -79,9 +79,7 @@ def replay(archive: Archive, ledger_id: bytes, height: int) -> tuple[int, Head]:
     for number in range(1, height + 1):
         row = archive.block(number)
         assert row is not None
-        for entry_id in row.entry_ids:
-            entry = archive.entry(entry_id)
-            assert entry is not None
+        for entry in archive.entries_of(number, row.entry_ids):
             body = ledger.check(entry)
             assert not isinstance(body, Waiting)
             ledger.add(entry, body)

@@ -205,6 +205,10 @@ HERE: Final[Mapping[str, Words]] = {
         "nothing was created in its place: put the folder back, or join again",
     ),
     "store-too-new": ("the store was written by a newer version", "update this program"),
+    "store-too-old": (
+        "the store is from before the first release",
+        "move the folder away and fetch the ledger again from a partner or a bundle",
+    ),
     "config-invalid": ("the settings cannot be understood", "edit config.toml in the home"),
     "charter-invalid": ("the charter has errors", "mend what is listed and check again: `tally charter check FILE`"),
     "scenario-invalid": (

@@ -17,15 +17,36 @@ from tallystick.crypto.errors import TallystickError
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import SignType
 from tallystick.node import layout
+from tallystick.node.archive_rows import (
+    BlockRow,
+    ContactRow,
+    HeadRow,
+    HeightRow,
+    JoinRow,
+    OutcomeRow,
+    SealedRow,
+    encode,
+    read_addresses,
+    read_block,
+    read_contact,
+    read_deal,
+    read_head,
+    read_height,
+    read_join,
+    read_line,
+    read_outcomes,
+    read_page,
+    read_places,
+    read_sealed,
+    read_seats,
+)
 from tallystick.node.blobs import BlobError, MemoryBlobs
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.protocol import codec
 from tallystick.protocol.act import Sealed
 from tallystick.protocol.entry import Entry, add_annex_untrusted, read_entry_known
-from tallystick.protocol.kinds.refound import Before
 from tallystick.protocol.ledger import Executed, Head, Ledger
 from tallystick.protocol.merkle import CompactRange
-from tallystick.protocol.records_deal import Deal
 from tallystick.protocol.state import State
 from tallystick.protocol.structure import Waiting
 
@@ -33,8 +54,9 @@ if TYPE_CHECKING:
     from tallystick.node.blobs import Blobs
     from tallystick.node.store import Store
     from tallystick.protocol.block import Block
+    from tallystick.protocol.kinds.refound import Before
+    from tallystick.protocol.records_deal import Deal
 
-_encode = msgspec.msgpack.Encoder().encode
 _CACHE_ROWS: Final = 20_000
 
 Wire = tuple[bytes, bytes, bytes | None]
@@ -49,90 +71,6 @@ _HASH_HEAD: Final = b"\xc4\x20"
 _OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
 
-class SealedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Where an entry is sealed and what became of it. `reason` is empty where it was applied."""
-
-    height: int
-    at: int
-    device: bytes
-    seq: int
-    seal_height: int
-    place: int
-    reason: str
-    detail: str
-
-
-class HeightRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is asked of a block most often."""
-
-    block_id: bytes
-    time: int
-    state_root: bytes
-    charter_digest: bytes
-    charter_version: int
-
-
-class BlockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A block as it travels: header bytes, certificate, READYs with their signatures and frontiers, entry ids."""
-
-    header: bytes
-    certificate: bytes
-    readys: list[bytes]
-    """Signed READY messages as they came."""
-    entry_ids: list[bytes]
-
-
-class OutcomeRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Postings of one entry or tick."""
-
-    at: int
-    cause: bytes
-    what: str
-    """Kind of the entry, or the name of the tick."""
-    charter_version: int
-    postings: list[tuple[str, str, str, int, str, str]]
-
-
-class _HeadRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    height: int
-    block_id: bytes
-    time: int
-    state_root: bytes
-    log: bytes
-
-
-class JoinRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a ticket said, for the time until the ledger is here."""
-
-    charter: bytes
-    """Hash of the founding charter."""
-    anchor: tuple[int, bytes]
-    """A block that the ledger must have."""
-    addresses: list[str]
-
-
-class ContactRow(msgspec.Struct, frozen=True, array_like=True):
-    """When we and a peer were connected last."""
-
-    address: str
-    """The address that we have dialled with success last; empty where it always came to us."""
-    at: int
-    """When it came or went, in ms."""
-    height: int
-    """The newest block it spoke of; -1 for none."""
-
-
-_read_contact = msgspec.msgpack.Decoder(ContactRow).decode
-_read_line = msgspec.msgpack.Decoder(tuple[Before, ...]).decode
-_read_join = msgspec.msgpack.Decoder(JoinRow).decode
-_read_sealed = msgspec.msgpack.Decoder(SealedRow).decode
-_read_height = msgspec.msgpack.Decoder(HeightRow).decode
-_read_block = msgspec.msgpack.Decoder(BlockRow).decode
-_read_outcome = msgspec.msgpack.Decoder(OutcomeRow).decode
-_read_head = msgspec.msgpack.Decoder(_HeadRow).decode
-_read_deal = msgspec.msgpack.Decoder(Deal).decode
-
-
 class Archive:
     """One ledger's store. Not thread-safe: one loop owns it."""
 
@@ -142,6 +80,7 @@ class Archive:
         """Evidence files."""
         self._sealed: dict[bytes, SealedRow] = {}
         self._heights: dict[int, HeightRow] = {}
+        self._page: tuple[int, int, list[bytes]] = (0, 0, [])
 
     # -- the beginning -------------------------------------------------------------------------------------------------
 
@@ -149,9 +88,9 @@ class Archive:
         """Write down whose ledger this is, and for one that is joined how to reach it; `line`: the ledgers before."""
         puts = [(layout.LEDGER_KEY, ledger_id), (layout.FORMAT_KEY, bytes([layout.FORMAT]))]
         if line:
-            puts.append((layout.LINE_KEY, _encode(list(line))))
+            puts.append((layout.LINE_KEY, encode(list(line))))
         if join is not None:
-            puts.append((layout.JOIN_KEY, _encode(join)))
+            puts.append((layout.JOIN_KEY, encode(join)))
         self.store.write(puts, sync=True)
 
     def ledger_id(self) -> bytes:
@@ -160,22 +99,24 @@ class Archive:
         if ledger_id is None or form is None:
             raise StoreError("this store has no ledger in it", reason=StoreReason.MISSING)
         if form != bytes([layout.FORMAT]):
+            if form < bytes([layout.FORMAT]):
+                raise StoreError("this store is from before the first release", reason=StoreReason.TOO_OLD)
             raise StoreError("this store was written by a newer program", reason=StoreReason.TOO_NEW)
         return ledger_id
 
     def line(self) -> tuple[Before, ...]:
         """The ledgers before this one, where it was founded anew."""
         data = self.store.get(layout.LINE_KEY)
-        return () if data is None else _read_line(data)
+        return () if data is None else read_line(data)
 
     def keep_line(self, line: Sequence[Before]) -> None:
         """Write it down, as the founding entry says it."""
-        self.store.write([(layout.LINE_KEY, _encode(list(line)))], sync=True)
+        self.store.write([(layout.LINE_KEY, encode(list(line)))], sync=True)
 
     def join_row(self) -> JoinRow | None:
         """How this ledger was joined; None for the founder."""
         data = self.store.get(layout.JOIN_KEY)
-        return None if data is None else _read_join(data)
+        return None if data is None else read_join(data)
 
     # -- History: what is sealed ---------------------------------------------------------------------------------------
 
@@ -183,7 +124,7 @@ class Archive:
         if entry_id in self._sealed:
             return self._sealed[entry_id]
         data = self.store.get(layout.SEALED + entry_id)
-        row = None if data is None else _read_sealed(data)
+        row = None if data is None else read_sealed(data)
         if row is not None:
             # What is not sealed yet may be tomorrow; only facts are remembered.
             self._remember({entry_id: row})
@@ -206,7 +147,7 @@ class Archive:
                 return None
             if len(self._heights) >= _CACHE_ROWS:
                 self._heights.clear()
-            row = self._heights[height] = _read_height(data)
+            row = self._heights[height] = read_height(data)
         return row
 
     def block_id(self, height: int) -> bytes | None:
@@ -227,20 +168,55 @@ class Archive:
 
     def closed_deal(self, deal_id: bytes) -> Deal | None:
         data = self.store.get(layout.CLOSED + deal_id)
-        return None if data is None else _read_deal(data)
+        return None if data is None else read_deal(data)
 
     def closed_deals(self) -> Iterator[tuple[bytes, Deal]]:
         """All deals that have left the live state, by id."""
         for key, data in self.store.iterate(prefix=layout.CLOSED):
-            yield key[1:], _read_deal(data)
+            yield key[1:], read_deal(data)
 
     # -- entries -------------------------------------------------------------------------------------------------------
 
     def entry(self, entry_id: bytes) -> Entry | None:
         """A stored entry, pending or sealed. Raises StoreError where its bytes are not what they were."""
-        data = self.store.get(layout.ENTRY + entry_id)
-        if data is None:
-            return None
+        data = self._stored(entry_id)
+        return None if data is None else self._read(entry_id, data)
+
+    def wire(self, entry_id: bytes) -> Wire | None:
+        """A stored entry as it travels, its bytes unread: whoever gets it reads them."""
+        data = self._stored(entry_id)
+        return None if data is None else self._wire(entry_id, data)
+
+    def entries_of(self, height: int, entry_ids: Sequence[bytes]) -> Iterator[Entry]:
+        """The entries of a block, whose ids these are, in their order. Raises StoreError."""
+        return (self._read(entry_id, data) for entry_id, data in self._contents(height, entry_ids))
+
+    def wires_of(self, height: int, entry_ids: Sequence[bytes]) -> Iterator[Wire]:
+        """The same as they travel."""
+        return (self._wire(entry_id, data) for entry_id, data in self._contents(height, entry_ids))
+
+    def page(self, height: int, number: int) -> list[bytes]:
+        """Signature and header of sixteen entries of a block. Raises StoreError where they are not there."""
+        if self._page[:2] != (height, number):
+            data = self.store.get(layout.page_key(layout.CONTENTS, height, number))
+            if data is None:
+                raise StoreError(f"entries of block {height} are missing", reason=StoreReason.DAMAGED)
+            # What is read next is mostly its neighbour.
+            self._page = (height, number, read_page(data))
+        return self._page[2]
+
+    def _contents(self, height: int, entry_ids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        size = layout.PAGE_ENTRIES
+        for start in range(0, len(entry_ids), size):
+            yield from zip(entry_ids[start : start + size], self.page(height, start // size), strict=True)
+
+    def _stored(self, entry_id: bytes) -> bytes | None:
+        row = self.sealed_row(entry_id)
+        if row is None:
+            return self.store.get(layout.ENTRY + entry_id)
+        return self.page(row.height, row.place // layout.PAGE_ENTRIES)[row.place % layout.PAGE_ENTRIES]
+
+    def _read(self, entry_id: bytes, data: bytes) -> Entry:
         entry = read_entry_known(entry_id, data[64:], data[:64])
         if entry is None:
             raise StoreError(f"entry {entry_id.hex()[:8]} is damaged: its bytes have another id")
@@ -251,11 +227,7 @@ class Archive:
                 raise StoreError(f"the words of entry {entry_id.hex()[:8]} are damaged: {error}") from error
         return entry
 
-    def wire(self, entry_id: bytes) -> Wire | None:
-        """A stored entry as it travels, its bytes unread: whoever gets it reads them."""
-        data = self.store.get(layout.ENTRY + entry_id)
-        if data is None:
-            return None
+    def _wire(self, entry_id: bytes, data: bytes) -> Wire:
         # A header that names words ends with their hash: where it surely does not, none are looked for.
         may_have_words = data[-34:-32] == _HASH_HEAD
         return data[64:], data[:64], self.store.get(layout.ANNEX + entry_id) if may_have_words else None
@@ -267,7 +239,6 @@ class Archive:
             puts.append((layout.ENTRY + entry.id, entry.signature + entry.header))
             if entry.annex is not None:
                 puts.append((layout.ANNEX + entry.id, entry.annex))
-            puts.append((layout.PENDING + entry.id, b""))
         if puts:
             self.store.write(puts, sync=sync)
 
@@ -283,20 +254,23 @@ class Archive:
         """Stored entries whose header holds these bytes somewhere. It reads them all: for rare questions."""
         for key, data in self.store.iterate(prefix=layout.ENTRY):
             if needle in data[64:]:
-                entry = self.entry(key[1:])
-                if entry is not None:
-                    yield entry
+                yield self._read(key[1:], data)
+        for _, page in self.store.iterate(prefix=layout.CONTENTS):
+            if needle in page:
+                for data in read_page(page):
+                    if needle in data[64:]:
+                        yield self._read(tagged_hash("entry", data[64:]), data)
 
     def forget(self, entry_ids: Iterable[bytes]) -> None:
         """Drop pending entries that this node does not want after all."""
-        deletes = [prefix + entry_id for entry_id in entry_ids for prefix in (b"E", b"A", b"P")]
+        deletes = [prefix + entry_id for entry_id in entry_ids for prefix in (layout.ENTRY, layout.ANNEX)]
         self.store.write((), deletes, sync=False)
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
     def block(self, height: int) -> BlockRow | None:
         data = self.store.get(layout.height_key(layout.BLOCK, height))
-        return None if data is None else _read_block(data)
+        return None if data is None else read_block(data)
 
     def keep_block(
         self,
@@ -305,50 +279,58 @@ class Archive:
         block_id: bytes,
         entries: Sequence[Entry],
         fresh: Container[bytes] = frozenset(),
+        *,
+        with_contents: bool = True,
     ) -> None:
         """Store a decided block and all that follows from it: one synced batch, wholly there or not at all.
 
-        `fresh` are ids of entries that have come with it and are not stored yet.
+        `fresh` are ids of entries that have come with it and are not stored yet. Without its contents only what
+        follows from them is stored.
         """
         height = executed.height
         version = executed.charter_version
         puts: list[tuple[bytes, bytes]] = [
-            (layout.height_key(layout.BLOCK, height), _encode(block)),
+            (layout.height_key(layout.BLOCK, height), encode(block)),
             (
                 layout.height_key(layout.HEIGHT, height),
-                _encode(HeightRow(block_id, executed.time, executed.state_root, executed.charter_digest, version)),
+                encode(HeightRow(block_id, executed.time, executed.state_root, executed.charter_digest, version)),
             ),
             (
                 layout.HEAD_KEY,
-                _encode(
-                    _HeadRow(height, block_id, executed.time, executed.state_root, _encode(executed.log.to_value()))
-                ),
+                encode(HeadRow(height, block_id, executed.time, executed.state_root, encode(executed.log.to_value()))),
             ),
         ]
         deletes: list[bytes] = []
         rows: dict[bytes, SealedRow] = {}
+        outcomes: list[OutcomeRow] = []
         for place, (entry, result) in enumerate(zip(entries, executed.results, strict=True)):
+            entry_id = entry.id
             seal_height = -1 if entry.seal is None else entry.seal[0]
-            row = SealedRow(
+            rows[entry_id] = row = SealedRow(
                 height, result.at, entry.device, entry.seq, seal_height, place, result.reason or "", result.detail
             )
-            rows[entry.id] = row
-            puts.append((layout.SEALED + entry.id, _encode(row)))
-            if entry.id in fresh:
-                puts.append((layout.ENTRY + entry.id, entry.signature + entry.header))
+            puts.append((layout.SEALED + entry_id, encode(row)))
+            if entry_id not in fresh:
+                deletes.append(layout.ENTRY + entry_id)
+            elif entry.annex is not None and executed.rows.get(_ERASED + entry_id.hex()) is None:
                 # What this very block erases was never stored.
-                if entry.annex is not None and executed.rows.get(_ERASED + entry.id.hex()) is None:
-                    puts.append((layout.ANNEX + entry.id, entry.annex))
-            else:
-                deletes.append(layout.PENDING + entry.id)
+                puts.append((layout.ANNEX + entry_id, entry.annex))
             if result.postings:
-                outcome = OutcomeRow(result.at, entry.id, entry.kind, version, list(result.postings))
-                self._put_outcome(puts, height, place, outcome)
+                outcomes.append(OutcomeRow(place, result.at, entry_id, entry.kind, version, result.postings))
         first = len(executed.results)
-        for number, tick in enumerate(executed.ticks):
-            if tick.postings:
-                outcome = OutcomeRow(tick.time, tick.ref, tick.what, version, list(tick.postings))
-                self._put_outcome(puts, height, first + number, outcome)
+        outcomes += [
+            OutcomeRow(first + number, tick.time, tick.ref, tick.what, version, tick.postings)
+            for number, tick in enumerate(executed.ticks)
+            if tick.postings
+        ]
+        self._put_outcomes(puts, height, outcomes)
+        if with_contents:
+            texts = [entry.signature + entry.header for entry in entries]
+            size = layout.PAGE_ENTRIES
+            puts += [
+                (layout.page_key(layout.CONTENTS, height, start // size), encode(texts[start : start + size]))
+                for start in range(0, len(texts), size)
+            ]
         for path, data in executed.rows.items():
             key = layout.STATE + path.encode()
             if data is None:
@@ -363,10 +345,10 @@ class Archive:
         )
         if seats != self.seats(height):
             # A founding is sealed by the founder, whoever was to seal the next block of the ledger before.
-            puts.append((layout.height_key(layout.SEATS, height), _encode(seats)))
+            puts.append((layout.height_key(layout.SEATS, height), encode(seats)))
         if seats_next != seats:
-            puts.append((layout.height_key(layout.SEATS, height + 1), _encode(seats_next)))
-        puts += [(layout.CLOSED + deal_id, _encode(deal)) for deal_id, deal in executed.closed.items()]
+            puts.append((layout.height_key(layout.SEATS, height + 1), encode(seats_next)))
+        puts += [(layout.CLOSED + deal_id, encode(deal)) for deal_id, deal in executed.closed.items()]
         # Whoever helps two blocks of one height along in different rounds signs no slot twice: only the prevotes of the
         # later round, which have forgotten what was precommitted before, prove it. So those stay.
         is_late = codec.decode(block.certificate)[1] > 0  # type: ignore[index, operator]
@@ -377,37 +359,59 @@ class Archive:
         self._remember(rows)
 
     @staticmethod
-    def _put_outcome(puts: list[tuple[bytes, bytes]], height: int, place: int, row: OutcomeRow) -> None:
-        puts.append((layout.outcome_key(height, place), _encode(row)))
-        accounts = {account.rpartition("/") for posting in row.postings for account in (posting[1], posting[2])}
-        owners = {owner for noun, _, owner in accounts if noun in _OWNED}
-        puts += [(layout.member_outcome_key(bytes.fromhex(owner), height, place), b"") for owner in sorted(owners)]
+    def _put_outcomes(puts: list[tuple[bytes, bytes]], height: int, outcomes: Sequence[OutcomeRow]) -> None:
+        """What moved, page by page, and for whoever is touched by it the places where."""
+        pages: dict[int, list[OutcomeRow]] = {}
+        places: dict[str, list[int]] = {}
+        for row in outcomes:
+            place = row.place
+            pages.setdefault(place // layout.PAGE_PLACES, []).append(row)
+            for posting in row.postings:
+                for account in (posting[1], posting[2]):
+                    noun, _, owner = account.rpartition("/")
+                    if noun in _OWNED:
+                        here = places.get(owner)
+                        if here is None:
+                            places[owner] = [place]
+                        elif here[-1] != place:
+                            here.append(place)
+        puts += [(layout.page_key(layout.OUTCOME, height, page), encode(rows)) for page, rows in pages.items()]
+        puts += [
+            (layout.member_outcome_key(bytes.fromhex(owner), height), encode(here)) for owner, here in places.items()
+        ]
 
     def seats(self, height: int) -> list[tuple[bytes, bytes]]:
         """(member, node key) of those who seal a height that is sealed here, in their order; empty where unknown."""
         last = layout.height_key(layout.SEATS, height)
         for _, data in self.store.iterate(prefix=layout.SEATS, start=last, reverse=True):
-            return msgspec.msgpack.decode(data, type=list[tuple[bytes, bytes]])
+            return read_seats(data)
         return []
 
     def outcome(self, height: int, place: int) -> OutcomeRow | None:
-        data = self.store.get(layout.outcome_key(height, place))
-        return None if data is None else _read_outcome(data)
+        data = self.store.get(layout.page_key(layout.OUTCOME, height, place // layout.PAGE_PLACES))
+        if data is None:
+            return None
+        return next((row for row in read_outcomes(data) if row.place == place), None)
 
-    def outcomes(self) -> Iterator[tuple[int, int, OutcomeRow]]:
-        """(height, place, postings) of everything that moved something, in order."""
+    def outcomes(self) -> Iterator[tuple[int, OutcomeRow]]:
+        """(height, postings) of everything that moved something, in order."""
         for key, data in self.store.iterate(prefix=layout.OUTCOME):
-            yield int.from_bytes(key[1:9], "big"), int.from_bytes(key[9:13], "big"), _read_outcome(data)
+            height = int.from_bytes(key[1:9], "big")
+            yield from ((height, row) for row in read_outcomes(data))
 
-    def outcomes_of(self, member: bytes) -> Iterator[tuple[int, int, OutcomeRow]]:
-        """(height, place, postings) of everything that touched a member, or the escrow of a deal, in order."""
-        prefix = layout.MEMBER_OUTCOME + member
-        for key, _ in self.store.iterate(prefix=prefix):
-            height, place = int.from_bytes(key[33:41], "big"), int.from_bytes(key[41:45], "big")
-            row = self.outcome(height, place)
-            if row is None:
-                raise StoreError(f"the postings of block {height}, place {place} are missing")
-            yield height, place, row
+    def outcomes_of(self, member: bytes) -> Iterator[tuple[int, OutcomeRow]]:
+        """(height, postings) of everything that touched a member, or the escrow of a deal, in order."""
+        for key, data in self.store.iterate(prefix=layout.MEMBER_OUTCOME + member):
+            height = int.from_bytes(key[33:41], "big")
+            number, page = -1, dict[int, OutcomeRow]()
+            for place in read_places(data):
+                if place // layout.PAGE_PLACES != number:
+                    number = place // layout.PAGE_PLACES
+                    rows = self.store.get(layout.page_key(layout.OUTCOME, height, number))
+                    page = {} if rows is None else {row.place: row for row in read_outcomes(rows)}
+                if place not in page:
+                    raise StoreError(f"the postings of block {height}, place {place} are missing")
+                yield height, page[place]
 
     # -- what only this node needs -------------------------------------------------------------------------------------
 
@@ -460,28 +464,28 @@ class Archive:
     def addresses_of(self, peer: bytes) -> list[str]:
         """Where a member was reached, newest knowledge only."""
         data = self.store.get(layout.ADDRESS + peer)
-        return [] if data is None else list(msgspec.msgpack.decode(data, type=list[str]))
+        return [] if data is None else read_addresses(data)
 
     def keep_addresses(self, peer: bytes, addresses: Sequence[str]) -> None:
-        self.store.write([(layout.ADDRESS + peer, _encode(list(addresses)))], sync=False)
+        self.store.write([(layout.ADDRESS + peer, encode(list(addresses)))], sync=False)
 
     def peers(self) -> Iterator[tuple[bytes, list[str]]]:
         """All peers with an address, by node key."""
         for key, data in self.store.iterate(prefix=layout.ADDRESS):
-            yield key[1:], list(msgspec.msgpack.decode(data, type=list[str]))
+            yield key[1:], read_addresses(data)
 
     def contact(self, peer: bytes) -> ContactRow | None:
         """When a peer was connected last."""
         data = self.store.get(layout.CONTACT + peer)
-        return None if data is None else _read_contact(data)
+        return None if data is None else read_contact(data)
 
     def keep_contact(self, peer: bytes, row: ContactRow) -> None:
-        self.store.write([(layout.CONTACT + peer, _encode(row))], sync=False)
+        self.store.write([(layout.CONTACT + peer, encode(row))], sync=False)
 
     def contacts(self) -> Iterator[tuple[bytes, ContactRow]]:
         """All peers that were ever connected, by node key."""
         for key, data in self.store.iterate(prefix=layout.CONTACT):
-            yield key[1:], _read_contact(data)
+            yield key[1:], read_contact(data)
 
     def keep_evidence(self, digest: bytes, entry_id: bytes, deal_id: bytes) -> None:
         """Write down which delivery names an evidence file that is here: by it others may ask for the file."""
@@ -514,7 +518,7 @@ class Archive:
         data = self.store.get(layout.HEAD_KEY)
         if data is None:
             return None
-        row = _read_head(data)
+        row = read_head(data)
         return Head(row.height, row.block_id, row.time, row.state_root)
 
     def state_rows(self, prefix: str = "") -> Iterator[tuple[str, bytes]]:
@@ -523,7 +527,7 @@ class Archive:
             yield key[1:].decode(), data
 
     def has_pending(self) -> bool:
-        return next(iter(self.store.iterate(prefix=layout.PENDING)), None) is not None
+        return next(iter(self.store.iterate(prefix=layout.ENTRY)), None) is not None
 
     def load(self, ledger_id: bytes, *, check_root: bool = True) -> tuple[Ledger, list[Entry]]:
         """The ledger as it was left, and pending entries that do not connect (a join before its ledger is here).
@@ -534,7 +538,7 @@ class Archive:
         if data is None:
             ledger = Ledger(ledger_id, self, line=self.line())
         else:
-            row = _read_head(data)
+            row = read_head(data)
             state = State()
             try:
                 state.load(self.state_rows())
@@ -550,11 +554,8 @@ class Archive:
     def _load_pending(self, ledger: Ledger) -> list[Entry]:
         waiting: dict[bytes, Entry] = {}
         loose: list[Entry] = []
-        for key, _ in self.store.iterate(prefix=layout.PENDING):
-            entry = self.entry(key[1:])
-            if entry is None:
-                raise StoreError(f"the pending entry {key[1:].hex()[:8]} is missing")
-            waiting[entry.id] = entry
+        for key, data in self.store.iterate(prefix=layout.ENTRY):
+            waiting[key[1:]] = self._read(key[1:], data)
         stack = list(waiting)
         while stack:
             entry = waiting.get(stack[-1])

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tallystick.node import recovering
-from tallystick.node.archive import Archive, JoinRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import JoinRow
 from tallystick.node.desk import Desk
 from tallystick.node.enrolment import EnrolmentError
 from tallystick.node.errors import ExitCode, HomeError, HomeReason

@@ -39,7 +39,8 @@ from tallystick.protocol.errors import BlockError, DecodeError, EntryError
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey
-    from tallystick.node.archive import Archive, BlockRow
+    from tallystick.node.archive import Archive
+    from tallystick.node.archive_rows import BlockRow
     from tallystick.node.core import NodeCore
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.ledger import Ledger
@@ -137,7 +138,7 @@ def write_bundle(contents: Contents, file: BinaryIO, *, base: int, now: int, key
     put(encode_frame(codec.encode(head)))  # type: ignore[arg-type]
     for height in heights:
         row = _block(archive, height)
-        entries = [entry for entry_id in row.entry_ids if (entry := archive.entry(entry_id)) is not None]
+        entries = list(archive.entries_of(height, row.entry_ids))
         counts["entries"] += len(entries)
         for frame in _entry_frames(entries):
             put(frame)

@@ -39,6 +39,7 @@ class StoreReason(StrEnum):
     IO = "disk-error"
     MISSING = "store-missing"
     TOO_NEW = "store-too-new"
+    TOO_OLD = "store-too-old"
 
 
 class HomeReason(StrEnum):
@@ -60,6 +61,7 @@ _STORE_HINTS: Final[dict[str, str]] = {
     StoreReason.IO: "stop, check the disk, and start again",
     StoreReason.MISSING: "nothing was created in its place: put the folder back, or join again",
     StoreReason.TOO_NEW: "update this program",
+    StoreReason.TOO_OLD: "move the folder away and fetch the ledger again from a partner or a bundle",
 }
 
 #: Everything else about a home ends with 6: it is there and cannot be used.

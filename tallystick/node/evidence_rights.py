@@ -93,9 +93,9 @@ def _deliveries(view: View, deal_id: bytes, deal: Deal) -> Iterator[Entry]:
         # Between the acceptance and the decision: nothing is delivered before or after.
         for height in range(accepted.height, view.ledger.head.height + 1):
             block = archive.block(height)
-            for entry_id in () if block is None else block.entry_ids:
-                wire = archive.wire(entry_id)
-                if wire is None or deal_id not in wire[0]:
+            ids = () if block is None else block.entry_ids
+            for entry_id, wire in zip(ids, archive.wires_of(height, ids), strict=True):
+                if deal_id not in wire[0]:
                     continue
                 row = archive.sealed_row(entry_id)
                 if row is not None and not row.reason and (entry := _delivery(view, entry_id, deal_id, deal)):

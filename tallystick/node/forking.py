@@ -17,7 +17,8 @@ import msgspec
 from tallystick.crypto.signatures import is_valid
 from tallystick.node import messages as m
 from tallystick.node.alarms import raise_alarm
-from tallystick.node.archive import Archive, BlockRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import BlockRow
 from tallystick.node.intake import BlameError
 from tallystick.protocol.ballot import Prevote
 from tallystick.protocol.block import Block, Header, block_id, read_block_untrusted, read_certificate_untrusted

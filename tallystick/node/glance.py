@@ -46,7 +46,7 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
     # Who has to agree still that somebody seals, and what is left to do after a sale, the rules say.
     if op == "status" and (any(row[3] == "requested" for _, row in _rows(store, "sealer/")) or _is_sold(store)):
         return None
-    is_more = next(iter(store.iterate(prefix=layout.PENDING)), None) is not None or any(
+    is_more = next(iter(store.iterate(prefix=layout.ENTRY)), None) is not None or any(
         int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")
     )
     ahead = foreseen(store, now) if is_more and op == "points" else None

@@ -142,7 +142,8 @@ async def read_terms(home: Home, ticket: Ticket, request: Request) -> Joining:
 
 async def agree(joining: Joining, key: SecretKey, request: Request, now: int) -> Entry:
     """Sign the join, hand it in, keep it. Raises UnreachableError, InvitationError, StoreError, HomeError."""
-    from tallystick.node.archive import Archive, JoinRow
+    from tallystick.node.archive import Archive
+    from tallystick.node.archive_rows import JoinRow
 
     home, ticket = joining.home, joining.ticket
     entry = joining.entry(key, now)
@@ -211,7 +212,8 @@ def unpacking(home: Home, ticket: Ticket, source: Mapping[str, Any], now: int) -
 
     The store is made, and goes again unless `Unpacked.agree` was called. Raises BundleError, HomeError, StoreError.
     """
-    from tallystick.node.archive import Archive, JoinRow
+    from tallystick.node.archive import Archive
+    from tallystick.node.archive_rows import JoinRow
     from tallystick.node.bundle import BundleError, ledger_of, read_bundle
     from tallystick.node.bundle_file import open_bundle, two_core_judge
     from tallystick.node.local import LocalLedger

@@ -2,16 +2,16 @@
 
 | prefix | key | value |
 |---|---|---|
-| `E` | entry id | signature (64 bytes), then the header |
+| `E` | entry id | signature (64 bytes), then the header: a pending entry |
 | `A` | entry id | annex bytes: the words, which can be erased |
-| `P` | entry id | empty: the entry is pending |
+| `T` | height, number of the page | [signature and header, ...]: sixteen entries of a block, in their order |
 | `M` | entry id | [height, at, device, seq, seal height, place, reason, detail]: a sealed entry |
 | `B` | height | [header, certificate, READYs, entry ids]: a block |
 | `H` | height | [block id, time, state root, charter hash, charter version] |
 | `S` | path | a row of the sealed state |
 | `C` | deal id | the last state of a closed deal |
-| `O` | height, place | [at, cause, what, charter version, [posting, ...]]: what an entry or tick moved |
-| `X` | member or deal id, height, place | empty: postings that touch an account of it |
+| `O` | height, number of the page | [[place, at, cause, what, charter version, postings], ...]: of 64 places a page |
+| `X` | member or deal id, height | [place, ...]: where in a block an account of it is touched |
 | `V` | name | what this node has signed and seen while sealing |
 | `W` | height, hash | a sealing message of somebody else; of a sealed height only late prevotes |
 | `G` | name | the head, the log, the format |
@@ -29,7 +29,7 @@ from typing import Final
 
 ENTRY: Final = b"E"
 ANNEX: Final = b"A"
-PENDING: Final = b"P"
+CONTENTS: Final = b"T"
 SEALED: Final = b"M"
 BLOCK: Final = b"B"
 HEIGHT: Final = b"H"
@@ -50,16 +50,20 @@ LEDGER_KEY: Final = META + b"ledger"
 FORMAT_KEY: Final = META + b"format"
 JOIN_KEY: Final = META + b"join"
 LINE_KEY: Final = META + b"line"
-FORMAT: Final = 1
+FORMAT: Final = 2
+
+#: A row for each entry costs more than the entry; a page as large as a block would be read whole for one of them.
+PAGE_ENTRIES: Final = 16
+PAGE_PLACES: Final = 64
 
 
 def height_key(prefix: bytes, height: int) -> bytes:
     return prefix + height.to_bytes(8, "big")
 
 
-def outcome_key(height: int, place: int) -> bytes:
-    return OUTCOME + height.to_bytes(8, "big") + place.to_bytes(4, "big")
+def page_key(prefix: bytes, height: int, number: int) -> bytes:
+    return prefix + height.to_bytes(8, "big") + number.to_bytes(4, "big")
 
 
-def member_outcome_key(member: bytes, height: int, place: int) -> bytes:
-    return MEMBER_OUTCOME + member + height.to_bytes(8, "big") + place.to_bytes(4, "big")
+def member_outcome_key(member: bytes, height: int) -> bytes:
+    return MEMBER_OUTCOME + member + height.to_bytes(8, "big")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from tallystick.node.archive import ContactRow
+from tallystick.node.archive_rows import ContactRow
 from tallystick.node.clock import now_ms
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.messages import Bye, encode_message

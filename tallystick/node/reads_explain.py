@@ -6,7 +6,7 @@ Source: docs/spec/cli.md#explain, docs/spec/charter.md#postings
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tallystick.node.errors import HomeReason
@@ -19,7 +19,7 @@ from tallystick.protocol.deal_rules import escrow_of
 from tallystick.protocol.pay import account_of
 
 if TYPE_CHECKING:
-    from tallystick.node.archive import OutcomeRow
+    from tallystick.node.archive_rows import OutcomeRow
     from tallystick.node.read_args import ExplainArgs
     from tallystick.node.view import View
 
@@ -120,9 +120,9 @@ def _accounts(member: bytes, commodity: str) -> frozenset[str]:
 
 def _of_accounts(view: View, owner: bytes, accounts: frozenset[str], commodity: str | None) -> Iterator[dict[str, Any]]:
     """Movements on these accounts; of one commodity, or of all."""
-    for height, place, row in view.archive.outcomes_of(owner):
-        cause = _cause(height, place, row)
-        for number, posting in enumerate(_postings(row)):
+    for height, row in view.archive.outcomes_of(owner):
+        cause = _cause(height, row)
+        for number, posting in enumerate(row.postings):
             if commodity in (None, posting.commodity):
                 sides = (posting.source, posting.target)
                 yield from (_line(view, cause, number, posting, side) for side in sides if side in accounts)
@@ -133,8 +133,8 @@ def _of_entry(view: View, entry_id: bytes) -> Iterator[dict[str, Any]]:
     if sealed is not None:
         row = view.archive.outcome(sealed.height, sealed.place)
         if row is not None:
-            cause = _cause(sealed.height, sealed.place, row)
-            for number, posting in enumerate(_postings(row)):
+            cause = _cause(sealed.height, row)
+            for number, posting in enumerate(row.postings):
                 yield _line(view, cause, number, posting, posting.target)
         return
     pending = view.ledger.pool.entries.get(entry_id)
@@ -149,36 +149,32 @@ def _of_entry(view: View, entry_id: bytes) -> Iterator[dict[str, Any]]:
 
 def _of_statement(view: View, entry_id: bytes, kind: str) -> Iterator[dict[str, Any]]:
     """All that booked a statement about money. A donation is seen from the till: what came in less what went out."""
-    for height, place, row in booked(view, entry_id):
-        cause = _cause(height, place, row)
-        for number, posting in enumerate(_postings(row)):
+    for height, row in booked(view, entry_id):
+        cause = _cause(height, row)
+        for number, posting in enumerate(row.postings):
             yield _line(view, cause, number, posting, "cash" if kind == "donate" else posting.target)
 
 
 def _of_proposal(view: View, proposal_id: bytes) -> Iterator[dict[str, Any]]:
     """The votes on a proposal, then what it moved when it had passed, which may be some blocks later."""
     yield from votes_on(view, proposal_id)
-    for height, place, row in view.archive.outcomes():
+    for height, row in view.archive.outcomes():
         if row.cause == proposal_id:
-            cause = _cause(height, place, row)
-            for number, posting in enumerate(_postings(row)):
+            cause = _cause(height, row)
+            for number, posting in enumerate(row.postings):
                 yield _line(view, cause, number, posting, posting.target)
 
 
 def _one(view: View, height: int, place: int, number: int) -> dict[str, Any]:
     row = view.archive.outcome(height, place) if height < 2**63 and place < 2**32 else None
-    postings = [] if row is None else list(_postings(row))
+    postings = () if row is None else row.postings
     if row is None or number >= len(postings):
         raise UnresolvedError(f"there is no posting {height}.{place}.{number}", reason=HomeReason.NOT_FOUND)
-    return _line(view, _cause(height, place, row), number, postings[number], postings[number].target)
+    return _line(view, _cause(height, row), number, postings[number], postings[number].target)
 
 
-def _postings(row: OutcomeRow) -> Iterable[Posting]:
-    return (Posting(*posting) for posting in row.postings)
-
-
-def _cause(height: int, place: int, row: OutcomeRow) -> _Cause:
-    return _Cause(row.at, row.cause, row.what, row.charter_version, height, place)
+def _cause(height: int, row: OutcomeRow) -> _Cause:
+    return _Cause(row.at, row.cause, row.what, row.charter_version, height, row.place)
 
 
 def _line(view: View, cause: _Cause, number: int, posting: Posting, account: str) -> dict[str, Any]:

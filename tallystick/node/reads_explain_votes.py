@@ -94,7 +94,7 @@ def _held(view: View, member: bytes, height: int) -> int:
     """Points of a member after the block at this height."""
     account = account_of(member)
     held = 0
-    for number, _, row in view.archive.outcomes_of(member):
+    for number, row in view.archive.outcomes_of(member):
         if number > height:
             break
         for commodity, source, target, amount, _, _ in row.postings:

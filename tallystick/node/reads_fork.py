@@ -12,7 +12,7 @@ from tallystick.protocol.block import Certificate, read_block_untrusted
 from tallystick.protocol.evidence import read_evidence_untrusted
 
 if TYPE_CHECKING:
-    from tallystick.node.archive import BlockRow
+    from tallystick.node.archive_rows import BlockRow
     from tallystick.node.read_args import ReadArgs
     from tallystick.node.view import View
 

@@ -18,7 +18,7 @@ def journal(view: View, args: ReadArgs) -> list[dict[str, Any]]:
         {
             "when": row.at,
             "height": height,
-            "place": place,
+            "place": row.place,
             "what": row.what,
             "entry": row.cause.hex(),
             "charter": row.charter_version,
@@ -34,5 +34,5 @@ def journal(view: View, args: ReadArgs) -> list[dict[str, Any]]:
                 for commodity, source, target, amount, rule, formula in row.postings
             ],
         }
-        for height, place, row in view.archive.outcomes()
+        for height, row in view.archive.outcomes()
     ]

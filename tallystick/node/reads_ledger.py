@@ -22,7 +22,7 @@ from tallystick.protocol import codec
 from tallystick.protocol.charter import from_bytes
 
 if TYPE_CHECKING:
-    from tallystick.node.archive import HeightRow
+    from tallystick.node.archive_rows import HeightRow
     from tallystick.node.read_args import CharterArgs, LogArgs, ShowArgs
     from tallystick.node.view import View
     from tallystick.protocol.charter import Charter

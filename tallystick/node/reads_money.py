@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick.protocol.money_rules import bought_with
 
 if TYPE_CHECKING:
-    from tallystick.node.archive import OutcomeRow
+    from tallystick.node.archive_rows import OutcomeRow
     from tallystick.node.view import View
     from tallystick.protocol.records_money import Money
 
@@ -72,11 +72,11 @@ def _expense(row: Money, entry_id: bytes) -> dict[str, Any]:
     return {"entry": entry_id.hex(), "amount": row.amount, "category": row.word, "when": row.at}
 
 
-def booked(view: View, entry_id: bytes) -> Iterator[tuple[int, int, OutcomeRow]]:
-    """(height, place, postings) of all that booked a statement, or what a donation was spent on, in order."""
-    for height, place, row in view.archive.outcomes():
+def booked(view: View, entry_id: bytes) -> Iterator[tuple[int, OutcomeRow]]:
+    """(height, postings) of all that booked a statement, or what a donation was spent on, in order."""
+    for height, row in view.archive.outcomes():
         if row.what in _BOOKED and entry_id in _statements(view, row.cause):
-            yield height, place, row
+            yield height, row
 
 
 def _statements(view: View, cause: bytes) -> Iterator[bytes]:

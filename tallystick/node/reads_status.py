@@ -238,5 +238,5 @@ def _sealing_row(view: View) -> dict[str, Any] | None:
 
 def _loose_count(view: View) -> int:
     """Entries in the store that do not connect, such as a join whose ledger is not here yet."""
-    stored = sum(1 for _ in view.archive.store.iterate(prefix=layout.PENDING))
+    stored = sum(1 for _ in view.archive.store.iterate(prefix=layout.ENTRY))
     return max(0, stored - len(view.ledger.pool))

@@ -16,7 +16,8 @@ import msgspec
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.node import layout
-from tallystick.node.archive import Archive, JoinRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import JoinRow
 from tallystick.node.desk import Desk
 from tallystick.node.errors import ExitCode
 from tallystick.node.identity import KeyLockedError
@@ -41,6 +42,7 @@ Step = Literal["propose", "sign", "found", "join", "wait"]
 _COPIED: Final = (
     layout.SEALED,
     layout.BLOCK,
+    layout.CONTENTS,
     layout.HEIGHT,
     layout.STATE,
     layout.CLOSED,
@@ -305,10 +307,9 @@ def _copy(old: Store, new: Store, archive: Archive) -> None:
     for prefix in _COPIED:
         for key, data in old.iterate(prefix=prefix):
             put(key, data)
-    for prefix in (layout.ENTRY, layout.ANNEX):
-        for key, data in old.iterate(prefix=prefix):
-            if old.get(layout.SEALED + key[1:]) is not None:
-                put(key, data)
+    for key, data in old.iterate(prefix=layout.ANNEX):
+        if old.get(layout.SEALED + key[1:]) is not None:
+            put(key, data)
     head = old.get(layout.HEAD_KEY)
     if head is not None:
         put(layout.HEAD_KEY, head)

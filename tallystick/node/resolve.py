@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -156,7 +157,8 @@ def _ids(view: View, digits: str) -> Iterator[bytes]:
     """Ids of entries that begin so, in order: those in the store, then pending ones that are in memory only."""
     whole = bytes.fromhex(digits[: len(digits) // 2 * 2])
     stored = set()
-    for key, _ in view.archive.store.iterate(prefix=layout.ENTRY + whole):
+    store = view.archive.store
+    for key, _ in merge(*(store.iterate(prefix=prefix + whole) for prefix in (layout.ENTRY, layout.SEALED)), key=_id):
         entry_id = key[1:]
         if entry_id.hex().startswith(digits):
             stored.add(entry_id)
@@ -166,6 +168,10 @@ def _ids(view: View, digits: str) -> Iterator[bytes]:
         for entry_id in view.ledger.pool.entries
         if entry_id not in stored and entry_id.startswith(whole) and entry_id.hex().startswith(digits)
     )
+
+
+def _id(row: tuple[bytes, bytes]) -> bytes:
+    return row[0][1:]
 
 
 def _kind(view: View, entry_id: bytes) -> str:

@@ -360,9 +360,8 @@ class Sync:
             if row is None:
                 break
             if ask.with_entries:
-                for start in range(0, len(row.entry_ids), m.ENTRIES_MAX):
-                    ids = row.entry_ids[start : start + m.ENTRIES_MAX]
-                    wires = [wire for entry_id in ids if (wire := self._archive.wire(entry_id)) is not None]
+                rest = self._archive.wires_of(height, row.entry_ids)
+                while wires := list(islice(rest, m.ENTRIES_MAX)):
                     size += sum(len(header) + len(annex or b"") + 100 for header, _, annex in wires)
                     for part in in_frames(wires):
                         yield m.Entries(part)

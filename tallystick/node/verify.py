@@ -13,18 +13,19 @@ Source: docs/spec/storage.md#verify
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tallystick.crypto.errors import TallystickError
 from tallystick.node import layout
-from tallystick.node.archive import Archive, BlockRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import BlockRow, encode, read_block, read_page
 from tallystick.node.collector import collecting_rarely
 from tallystick.node.errors import StoreError
 from tallystick.node.intake import check_proofs
 from tallystick.node.store_memory import MemoryStore
-from tallystick.node.verify_rows import Problems, compare, name_of_block, name_of_entry, scan
+from tallystick.node.verify_rows import Problems, compare, name_of_block, name_of_entry, name_of_row, scan
 from tallystick.node.verify_signatures import Signatures
 from tallystick.protocol.assembly import Missing, block_checks, check_sealed
 from tallystick.protocol.block import Block, read_block_untrusted
@@ -36,9 +37,6 @@ from tallystick.protocol.structure import Waiting
 if TYPE_CHECKING:
     from tallystick.node.store import Store
     from tallystick.protocol.kinds.refound import Before
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(BlockRow).decode
 
 Progress = Callable[[int, int], None]
 """Called with (blocks done, blocks in all)."""
@@ -76,11 +74,13 @@ class _Verification:
         self.store = store
         self.problems = Problems()
         self.signatures = Signatures(self.problems)
-        self.made = _Made(lambda entry_id: self._entry(entry_id, None))
+        self.made = _Made(self._stored)
         self.ledger = Ledger(self._ledger_id(), self.made, line=self._line())
         self.sealed: dict[bytes, int] = {}
         """Entry -> height of the block that lists it."""
         self.pending: set[bytes] = set()
+        self.pages: set[bytes] = set()
+        """Keys of the pages with the entries of the blocks."""
         self.blocks = 0
         self.is_whole = True
         """Whether every block so far could be recomputed."""
@@ -95,7 +95,7 @@ class _Verification:
         self.signatures.finish()
         compare(self.store, self.made.store, self.problems, with_state=self.is_whole)
         known = (self.sealed.keys() | self.pending) if self.is_whole else None
-        scan(self.store, self.made.store, self.problems, known, self.pending)
+        scan(self.store, self.made.store, self.problems, known, self.pages)
 
     def report(self) -> dict[str, Any]:
         head = self.ledger.head
@@ -131,7 +131,7 @@ class _Verification:
         first = line[-1].height + 1 if line else 1
         try:
             data = self.store.get(layout.height_key(layout.BLOCK, first))
-            ids = [] if data is None else _decode(data).entry_ids
+            ids = [] if data is None else read_block(data).entry_ids
         except (StoreError, msgspec.MsgspecError):
             ids = []
         if len(ids) != 1 or len(ids[0]) != 32:
@@ -171,7 +171,11 @@ class _Verification:
             self._broken()
             return
         self.blocks += 1
-        entries = [self._entry(entry_id, height) for entry_id in row.entry_ids]
+        texts = self._contents(row.entry_ids, height)
+        entries = [
+            None if text is None else self._entry(entry_id, text, height)
+            for entry_id, text in zip(row.entry_ids, texts, strict=True)
+        ]
         self.sealed |= dict.fromkeys(row.entry_ids, height)
         here = [entry for entry in entries if entry is not None]
         self._submit(here, height)
@@ -188,11 +192,11 @@ class _Verification:
 
     def _read_row(self, data: bytes, where: str, height: int) -> BlockRow | None:
         try:
-            row = _decode(data)
+            row = read_block(data)
         except msgspec.MsgspecError as error:
             self.problems.add(where, f"its bytes are no block: {error}", height)
             return None
-        if _encode(row) != data:
+        if encode(row) != data:
             self.problems.add(where, "it is not written as a block is written", height)
         return row
 
@@ -218,17 +222,38 @@ class _Verification:
             self.problems.add(where, f"entry {made.entry_ids[0].hex()} is not there", height)
             self._broken()
             return
-        self.made.keep_block(made.executed, row, made.block_id, entries)
+        self.made.keep_block(made.executed, row, made.block_id, entries, with_contents=False)
         self.ledger.commit(made.executed, made.block_id)
 
     # -- entries -------------------------------------------------------------------------------------------------------
 
-    def _entry(self, entry_id: bytes, height: int | None) -> Entry | None:
+    def _contents(self, entry_ids: Sequence[bytes], height: int) -> list[bytes | None]:
+        """Signature and header of the entries of a block; None for those that cannot be read."""
+        texts: list[bytes | None] = []
+        for number in range(-(-len(entry_ids) // layout.PAGE_ENTRIES)):
+            count = min(layout.PAGE_ENTRIES, len(entry_ids) - len(texts))
+            key = layout.page_key(layout.CONTENTS, height, number)
+            data = self._get(key, name_of_row(key), height)
+            page = [] if data is None else self._read_page(data, name_of_row(key), height)
+            if data is not None and len(page) != count:
+                self.problems.add(name_of_row(key), f"there are {len(page)} of {count}", height)
+            self.pages.add(key)
+            texts += page if len(page) == count else [None] * count
+        return texts
+
+    def _read_page(self, data: bytes, where: str, height: int) -> list[bytes]:
+        try:
+            page = read_page(data)
+        except msgspec.MsgspecError as error:
+            self.problems.add(where, f"its bytes are no entries: {error}", height)
+            return []
+        if encode(page) != data:
+            self.problems.add(where, "it is not written as entries are written", height)
+        return page
+
+    def _entry(self, entry_id: bytes, data: bytes, height: int | None) -> Entry | None:
         """An entry with its words, from its bytes; None where it is not what it should be."""
         where = name_of_entry(entry_id)
-        data = self._get(layout.ENTRY + entry_id, where, height)
-        if data is None:
-            return None
         try:
             annex = self.store.get(layout.ANNEX + entry_id)
         except StoreError as error:
@@ -280,22 +305,34 @@ class _Verification:
 
     def _find(self, entry_id: bytes) -> Entry | None:
         pending = self.ledger.pool.entries.get(entry_id)
-        return self._entry(entry_id, None) if pending is None else pending.entry
+        return self._stored(entry_id) if pending is None else pending.entry
+
+    def _stored(self, entry_id: bytes) -> Entry | None:
+        """A sealed entry, from where it has to stand."""
+        row = self.made.sealed_row(entry_id)
+        if row is None:
+            return None
+        key = layout.page_key(layout.CONTENTS, row.height, row.place // layout.PAGE_ENTRIES)
+        data = self._get(key, name_of_row(key), row.height)
+        if data is None:
+            return None
+        return self._entry(entry_id, read_page(data)[row.place % layout.PAGE_ENTRIES], None)
 
     def _pending_entries(self) -> None:
         """Pending entries: bytes and signatures; where the blocks could be recomputed, their structure too."""
         waiting: dict[bytes, Entry] = {}
+        rows: dict[bytes, bytes] = {}
         try:
-            ids = [key[1:] for key, _ in self.store.iterate(prefix=layout.PENDING)]
+            rows.update((key[1:], data) for key, data in self.store.iterate(prefix=layout.ENTRY))
         except StoreError:
-            # The scan names it.
-            return
-        for entry_id in ids:
+            # The scan names it; what came before it is looked at.
+            self._broken()
+        for entry_id, data in rows.items():
             if entry_id in self.sealed:
                 self.problems.add(name_of_entry(entry_id), "it is pending and sealed at once")
                 continue
             self.pending.add(entry_id)
-            entry = self._entry(entry_id, None)
+            entry = self._entry(entry_id, data, None)
             if entry is not None:
                 waiting[entry_id] = entry
         self._submit(list(waiting.values()), None)

@@ -52,23 +52,24 @@ def name_of_row(key: bytes) -> str:
     if prefix in (layout.BLOCK, layout.HEIGHT) and len(rest) == 8:
         name = name_of_block(int.from_bytes(rest, "big"))
         return name if prefix == layout.BLOCK else f"summary of {name}"
-    if prefix == layout.OUTCOME and len(rest) == 12:
-        return f"postings of {_place(rest)}"
-    if prefix == layout.MEMBER_OUTCOME and len(rest) == 44:
-        return f"index of postings of {rest[:32].hex()}, {_place(rest[32:])}"
+    if prefix in _PAGES and len(rest) == 12:
+        what, size = _PAGES[prefix]
+        first = int.from_bytes(rest[8:], "big") * size
+        return f"{what} of block {int.from_bytes(rest[:8], 'big')}, from place {first} to {first + size - 1}"
+    if prefix == layout.MEMBER_OUTCOME and len(rest) == 40:
+        return f"index of postings of {rest[:32].hex()} in block {int.from_bytes(rest[32:], 'big')}"
     if len(rest) == 32 and prefix in _BY_ID:
         return _BY_ID[prefix].format(rest.hex())
     return _META.get(key) or f"row {name_of(key)}"
 
 
-def _place(rest: bytes) -> str:
-    return f"block {int.from_bytes(rest[:8], 'big')}, place {int.from_bytes(rest[8:], 'big')}"
-
-
+_PAGES: Final = {
+    layout.CONTENTS: ("entries", layout.PAGE_ENTRIES),
+    layout.OUTCOME: ("postings", layout.PAGE_PLACES),
+}
 _BY_ID: Final = {
     layout.ENTRY: "entry {}",
     layout.ANNEX: "words of entry {}",
-    layout.PENDING: "mark that entry {} is pending",
     layout.SEALED: "place of entry {}",
     layout.CLOSED: "closed deal {}",
 }
@@ -97,20 +98,20 @@ def compare(stored: Store, made: Store, problems: Problems, *, with_state: bool)
 
 
 def scan(
-    stored: Store, made: Store, problems: Problems, known: AbstractSet[bytes] | None, pending: AbstractSet[bytes]
+    stored: Store, made: Store, problems: Problems, known: AbstractSet[bytes] | None, pages: AbstractSet[bytes]
 ) -> None:
     """Read every row there is: whether it can be read, and whether there is a reason for it.
 
-    `known` are all entries that have a place here, `pending` those that are not sealed; without `known` no reasons
-    are asked for.
+    `known` are all entries that have a place here, `pages` the keys under which sealed ones lie; without `known` no
+    reasons are asked for.
     """
     start: bytes | None = None
     while True:
         last = start
         try:
-            for key, value in stored.iterate(start=start):
+            for key, _ in stored.iterate(start=start):
                 last = key
-                if known is not None and (fault := _fault(made, key, value, known, pending)):
+                if known is not None and (fault := _fault(made, key, known, pages)):
                     problems.add(name_of_row(key), fault)
             return
         except StoreError as error:
@@ -123,15 +124,15 @@ def scan(
             start = key + b"\0"
 
 
-def _fault(made: Store, key: bytes, value: bytes, known: AbstractSet[bytes], pending: AbstractSet[bytes]) -> str | None:
+def _fault(made: Store, key: bytes, known: AbstractSet[bytes], pages: AbstractSet[bytes]) -> str | None:
     """Why this row should not be there; None where it should."""
     prefix, rest = key[:1], key[1:]
     if prefix == layout.ANNEX and made.get(layout.STATE + f"erased/{rest.hex()}".encode()) is not None:
         return "these words were erased"
     if prefix in (layout.ENTRY, layout.ANNEX):
         return None if rest in known else "nothing refers to it"
-    if prefix == layout.PENDING:
-        return None if rest in pending and not value else "it should not be there"
+    if prefix == layout.CONTENTS:
+        return None if key in pages else "it follows from no block"
     if prefix in _DERIVED:
         return "it follows from no block" if made.get(key) is None else None
     if prefix == layout.BLOCK:

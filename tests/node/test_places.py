@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from tallystick.node import joining
-from tallystick.node.archive import Archive, ContactRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import ContactRow
 from tallystick.node.home import Home
 from tallystick.node.identity import create_identity
 from tallystick.node.joining import UnreachableError

@@ -9,7 +9,8 @@ from functools import wraps
 import trio
 import trio.testing
 
-from tallystick.node.archive import Archive, ContactRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import ContactRow
 from tallystick.node.dialer import Dialer
 from tallystick.node.net_address import peer_id
 from tallystick.node.racing import Way, first_of

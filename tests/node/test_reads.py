@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.node.archive import ContactRow
+from tallystick.node.archive_rows import ContactRow
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.reads import READS
 from tallystick.node.view import NodeFacts, PeerFact, View

@@ -161,6 +161,6 @@ def test_a_block_that_is_decided_while_it_comes_is_stored_with_its_entries() -> 
         hear(m.Entries(wires), m.Entries([entry_wire(news)]))
         hear(m.Block(first.header, first.certificate, first.readys, first.entry_ids))
         assert core.ledger.head.height == base + 1
-        assert [key[1:] for key, _ in cy.store.iterate(prefix=layout.PENDING) if core.archive.sealed(key[1:])] == []
+        assert [key[1:] for key, _ in cy.store.iterate(prefix=layout.ENTRY) if core.archive.sealed(key[1:])] == []
         report = verify(core.archive)
         assert report["problems"] == []

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from tallystick.node import layout
-from tallystick.node.archive import Archive, BlockRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import BlockRow, encode, read_page
 from tallystick.node.errors import StoreError
 from tallystick.node.store import Store
 from tallystick.node.store_leveldb import LevelStore
@@ -27,6 +28,7 @@ from tallystick.protocol.membership import DAY_MS
 from tests.support.computers import added, first
 from tests.support.faults import RESERVE, flip_bit, one_file
 from tests.support.kept import Kept, kept_market
+from tests.support.texts import change_text, put_text, text_ids, text_of
 
 
 def filled(store: Store) -> Kept:
@@ -117,7 +119,7 @@ def test_a_newcomers_store_passes(kept: Kept) -> None:
 
 # -- every byte --------------------------------------------------------------------------------------------------------
 
-ENTRY_AND_BLOCK = (layout.ENTRY, layout.ANNEX, layout.BLOCK)
+WORDS_AND_BLOCK = (layout.ANNEX, layout.BLOCK)
 
 
 def keys_of(store: Store, *prefixes: bytes) -> list[bytes]:
@@ -138,8 +140,15 @@ def test_a_byte_that_is_changed_in_an_entry_or_block_is_found(kept: Kept, store:
 
     Every entry and every block; other bytes of them in each step. What is named is the entry or the block.
     """
-    keys = keys_of(store, *ENTRY_AND_BLOCK)
-    assert len(keys) > 20
+    ids = text_ids(store)
+    assert len(ids) > 15
+    for number, entry_id in enumerate(ids):
+        text = text_of(store, entry_id)
+        change_text(store, entry_id, len(text) * (4 * (number % 5) + step) // 20, number % 8)
+        assert entry_id.hex() in " ".join(wheres(store)), entry_id
+        put_text(store, entry_id, text)
+    keys = keys_of(store, *WORDS_AND_BLOCK)
+    assert len(keys) > 4
     for number, key in enumerate(keys):
         value = store.get(key) or b""
         at = len(value) * (4 * (number % 5) + step) // 20
@@ -158,22 +167,39 @@ def test_a_byte_that_is_changed_in_an_entry_or_block_is_found(kept: Kept, store:
 
 def test_whoever_reads_an_entry_is_told_that_it_is_damaged(kept: Kept, store: Store) -> None:
     """Whichever byte of its header or its words was changed; that a signature was, only `verify` finds."""
-    archive = Archive(store)
-    for number, key in enumerate(keys_of(store, layout.ENTRY, layout.ANNEX)):
+    for number, entry_id in enumerate(text_ids(store)):
+        text = text_of(store, entry_id)
+        for at in {64, 64 + (len(text) - 64) * (number % 7) // 7, len(text) - 1}:
+            change_text(store, entry_id, at, (number + at) % 8)
+            with pytest.raises(StoreError, match=entry_id.hex()[:8]):
+                Archive(store).entry(entry_id)
+            put_text(store, entry_id, text)
+        for cut in (b"", text[:63], text[:64], text[:-1], text + b"\0"):
+            put_text(store, entry_id, cut)
+            with pytest.raises(StoreError, match="damaged"):
+                Archive(store).entry(entry_id)
+            put_text(store, entry_id, text)
+        assert Archive(store).entry(entry_id) in kept.sent
+    for number, key in enumerate(keys_of(store, layout.ANNEX)):
         value = store.get(key) or b""
-        first = 64 if key[:1] == layout.ENTRY else 0
-        for at in {first, first + (len(value) - first) * (number % 7) // 7, len(value) - 1}:
+        for at in {0, len(value) * (number % 7) // 7, len(value) - 1}:
             change(store, key, at, (number + at) % 8)
             with pytest.raises(StoreError, match=key[1:].hex()[:8]):
-                archive.entry(key[1:])
+                Archive(store).entry(key[1:])
             store.write([(key, value)], sync=False)
-        if key[:1] == layout.ENTRY:
-            for cut in (b"", value[:63], value[:64], value[:-1], value + b"\0"):
-                store.write([(key, cut)], sync=False)
-                with pytest.raises(StoreError, match="damaged"):
-                    archive.entry(key[1:])
-            store.write([(key, value)], sync=False)
-        assert archive.entry(key[1:]) in kept.sent
+
+
+def test_a_page_that_is_not_as_entries_are_written_is_named(kept: Kept, store: Store) -> None:
+    """Bytes that are no entries, one too few or too many, or the same entries written otherwise."""
+    key = layout.page_key(layout.CONTENTS, kept.ledger.head.height - 1, 0)
+    value = store.get(key) or b""
+    texts = read_page(value)
+    longer = b"\xdc" + len(texts).to_bytes(2, "big") + value[1:]
+    for other in (b"\xc1", encode(texts[:-1]), encode([*texts, texts[0]]), longer):
+        store.write([(key, other)], sync=False)
+        assert f"entries of block {kept.ledger.head.height - 1}, from place 0 to 15" in wheres(store)
+        store.write([(key, value)], sync=False)
+    assert wheres(store) == []
 
 
 def test_a_byte_that_is_changed_anywhere_else_is_found(store: Store) -> None:
@@ -193,7 +219,7 @@ def test_a_bit_that_flips_by_itself_is_found(kept: Kept, store: Store) -> None:
         store.flip_bit(key, number * 13)
         named = wheres(store)
         assert named, key
-        if key[:1] in (layout.ENTRY, layout.SEALED, layout.CLOSED):
+        if key[:1] in (layout.SEALED, layout.CLOSED):
             assert any(key[1:].hex() in where for where in named), key
         store.flip_bit(key, number * 13)
     assert wheres(store) == []
@@ -213,7 +239,7 @@ def test_a_row_that_is_gone_is_found(store: Store) -> None:
 def test_a_row_that_follows_from_nothing_is_found(store: Store) -> None:
     """What somebody has put beside the ledger."""
     there = keys_of(store, b"")
-    for prefix in (b"E", b"A", b"P", b"M", b"B", b"H", b"S", b"C", b"O", b"X"):
+    for prefix in (b"E", b"A", b"T", b"M", b"B", b"H", b"S", b"C", b"O", b"X"):
         key = next(key for key in there if key[:1] == prefix)
         twin = b"Sacct/POINT/partner/" + b"0" * 64 if prefix == b"S" else key[:-1] + bytes([key[-1] ^ 0x55])
         store.write([(twin, store.get(key) or b"")], sync=False)
@@ -228,7 +254,7 @@ def test_a_row_that_follows_from_nothing_is_found(store: Store) -> None:
 def test_a_problem_says_where_what_and_in_which_block(kept: Kept, store: Store) -> None:
     """The three things a person needs."""
     entry = next(entry for entry in kept.sent if entry.kind == "deliver")
-    change(store, layout.ENTRY + entry.id, 3, 0)
+    change_text(store, entry.id, 3, 0)
     height = kept.history.entries[entry.id].height
     assert verify(Archive(store))["problems"] == [
         {"where": f"entry {entry.id.hex()}", "problem": "a signature of it does not hold", "height": height}
@@ -252,8 +278,8 @@ def test_points_that_were_changed_are_named(kept: Kept, store: Store) -> None:
 def test_several_faults_are_all_named(kept: Kept, store: Store) -> None:
     """The first one does not end the search."""
     first, second = [entry for entry in kept.sent if entry.kind in ("deliver", "approve")][:2]
-    change(store, layout.ENTRY + second.id, 5, 2)
-    change(store, layout.ENTRY + first.id, 70, 2)
+    change_text(store, second.id, 5, 2)
+    change_text(store, first.id, 70, 2)
     store.write([], [layout.height_key(layout.BLOCK, kept.ledger.head.height)], sync=False)
     named = wheres(store)
     assert f"entry {first.id.hex()}" in named
@@ -374,10 +400,10 @@ def test_a_ledger_on_a_disk_passes(folder: Path) -> None:
 def test_a_changed_value_on_a_disk_is_named(folder: Path) -> None:
     """As in memory."""
     store = LevelStore.open(folder, reserve_bytes=RESERVE)
-    key = next(key for key, _ in store.iterate(prefix=layout.ENTRY))
-    change(store, key, 10, 0)
+    entry_id = text_ids(store)[0]
+    change_text(store, entry_id, 10, 0)
     store.close()
-    assert [problem["where"] for problem in on_disk(folder)["problems"]] == [f"entry {key[1:].hex()}"]
+    assert [problem["where"] for problem in on_disk(folder)["problems"]] == [f"entry {entry_id.hex()}"]
 
 
 def test_a_byte_that_is_changed_in_a_file_is_found(folder: Path) -> None:

@@ -23,7 +23,8 @@ from tallystick.node import core as core_module
 from tallystick.node import desk as desk_module
 from tallystick.node import founding, intake, joining, knock, sealer, verify_signatures, writes
 from tallystick.node import sync as sync_module
-from tallystick.node.archive import Archive, JoinRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import JoinRow
 from tallystick.node.config import SealingTimes
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk

@@ -11,7 +11,8 @@ import pytest
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.node import enrolment, joining, knock, recovering
-from tallystick.node.archive import Archive, JoinRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import JoinRow
 from tallystick.node.arriving import claim_here
 from tallystick.node.device_ticket import MemberTicket
 from tallystick.node.errors import NodeError

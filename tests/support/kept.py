@@ -11,7 +11,8 @@ from typing import Any
 
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import SignType, signed_bytes
-from tallystick.node.archive import Archive, BlockRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import BlockRow
 from tallystick.node.store import Store
 from tallystick.node.store_memory import MemoryStore
 from tallystick.node.view import NodeFacts, View

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tallystick.crypto.hashing import tagged_hash
-from tallystick.node.archive import Archive, BlockRow
+from tallystick.node.archive import Archive
+from tallystick.node.archive_rows import BlockRow
 from tallystick.node.store_memory import MemoryStore
 from tallystick.protocol.act import Sealed
 from tallystick.protocol.block import Certificate
