@@ -84,6 +84,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("tallystick.node")
 
 RESUME_EVERY_S: Final = 5.0
+#: However much happens, what depends on the time is looked after so often.
+TICK_MS: Final = 100
 #: How often the log says how catching up goes.
 TELL_MS: Final = 5_000
 #: A `sync` ends when nothing has come for so long.
@@ -119,6 +121,10 @@ class Node:
         self._nursery: trio.Nursery | None = None
         self._waiting: deque[Event] = deque()
         self._told_next = 0
+        self._wake = 0
+        """When the loop looks after what is due, unless something is due before."""
+        self._tick_next = 0
+        """From when on it looks after any event, due or not."""
         self.aside = Aside(archive.store, archive.ledger_id(), self.device)
         self.progress = Progress()
         """How catching up goes."""
@@ -221,9 +227,11 @@ class Node:
     async def _tick(self) -> None:
         while True:
             self._changed = trio.Event()
-            with trio.move_on_after(min(seconds_until(self.core.wake), 1.0)):
+            self._wake = self.core.wake
+            with trio.move_on_after(min(seconds_until(self._wake), 1.0)):
                 await self._changed.wait()
             now = now_ms()
+            self._tick_next = now + TICK_MS
             service_keys.drop_idle(self, now)
             self.feed(Wake())
             service_keys.convict(self, now)
@@ -280,7 +288,8 @@ class Node:
                     self.reach.members_changed()
                 case Learn(addresses=addresses, hearsay=hearsay):
                     self.reach.learn(addresses, hearsay=hearsay)
-        self._changed.set()
+        if self.core.wake < self._wake or now_ms() >= self._tick_next:
+            self._changed.set()
         self._stir()
 
     def _stir(self) -> None:

@@ -15,7 +15,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -33,6 +33,8 @@ INLINE_CHECKS_MAX: Final = 3
 SHARED_CHECKS_MIN: Final = 16
 #: With so many signatures waiting helpers are worth their start.
 HELPED_CHECKS_MIN: Final = 256
+#: A helper that has so many to judge is asked about more only when there are as many: a question costs its way.
+ASKED_CHECKS: Final = 256
 #: Helpers that had nothing to do for so long go.
 IDLE_S: Final = 10.0
 
@@ -51,6 +53,14 @@ class _Job:
         return [verdict for part in self.parts for verdict in part]
 
 
+class _Part(NamedTuple):
+    """A batch, or half of one, for one helper."""
+
+    job: _Job
+    number: int
+    checks: list[Check]
+
+
 class Verifier:
     """Answers `Verify` with `Verified`, through `answer`, in the order they were asked."""
 
@@ -62,6 +72,8 @@ class Verifier:
         self._limiter = trio.CapacityLimiter(THREADS)
         self._nursery: trio.Nursery | None = None
         self.helpers: list[Helper] = []
+        self._gathered: list[_Part] = []
+        """What is for a helper and not handed to one yet: all of them have enough to do."""
         self._may_help = can_help()
         """False once a helper has failed: then threads do all."""
 
@@ -90,13 +102,38 @@ class Verifier:
             nursery.start_soon(self._run, job, number, checks)
             return
 
-        def answer(verdicts: list[bool] | None) -> None:
-            if verdicts is None:
-                nursery.start_soon(self._run, job, number, checks)
-            else:
-                self._done(job, number, verdicts)
+        self._gathered.append(_Part(job, number, checks))
+        self._ask(nursery)
 
-        min(self.helpers, key=lambda helper: helper.load).ask(checks, answer)
+    def _ask(self, nursery: trio.Nursery) -> None:
+        """Hand what is gathered to the helper that has least to do, unless it has enough."""
+        parts, alive = self._gathered, [helper for helper in self.helpers if helper.is_alive]
+        if not alive:
+            self._take_back(nursery)
+            return
+        helper = min(alive, key=lambda helper: helper.load)
+        if not parts or (helper.load >= ASKED_CHECKS and sum(len(part.checks) for part in parts) < ASKED_CHECKS):
+            return
+        self._gathered = []
+
+        def answer(verdicts: list[bool] | None) -> None:
+            # First, so that it has work while the loop has its hands full with these.
+            self._ask(nursery)
+            first = 0
+            for job, number, checks in parts:
+                if verdicts is None:
+                    nursery.start_soon(self._run, job, number, checks)
+                else:
+                    self._done(job, number, verdicts[first : first + len(checks)])
+                    first += len(checks)
+
+        helper.ask([check for part in parts for check in part.checks], answer)
+
+    def _take_back(self, nursery: trio.Nursery) -> None:
+        """Nobody is left who could be asked: threads judge what is gathered."""
+        parts, self._gathered = self._gathered, []
+        for job, number, checks in parts:
+            nursery.start_soon(self._run, job, number, checks)
 
     async def _run(self, job: _Job, number: int, checks: list[Check]) -> None:
         self._done(job, number, await trio.to_thread.run_sync(verdicts_of, checks, limiter=self._limiter))
@@ -138,6 +175,8 @@ class Verifier:
 
     def _send_away(self) -> None:
         helpers, self.helpers = self.helpers, []
+        if self._nursery is not None:
+            self._take_back(self._nursery)
         for helper in helpers:
             helper.end()
 
