@@ -108,12 +108,14 @@ def _between(row: Row, about: Row) -> str:
     for side in ("seller", "buyer"):
         if about and other == f"partner/{about[side]}" and about[f"{side}_name"]:
             other = about[f"{side}_name"]
-    return f"{'from' if row['amount'] > 0 else 'to'} {account_text(other)}"
+    return f"{'from' if row['amount'] > 0 else 'to'} {account_text(other, row.get('counter_name'))}"
 
 
-def account_text(account: str) -> str:
-    """An account with its id cut short; in a dry run it may have none yet."""
+def account_text(account: str, name: str | None = None) -> str:
+    """An account by the name of whose it is, or with its id cut short; in a dry run it may have none yet."""
     noun, slash, owner = account.partition("/")
+    if name:
+        return name if noun == "partner" else f"{noun} of {name}"
     if owner == "new":
         return f"new {noun}"
     is_id = len(owner) == 64

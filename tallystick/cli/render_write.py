@@ -133,5 +133,5 @@ def _posting(row: Mapping[str, Any]) -> str:
     count = money_text(amount, commodity)
     formula = shortened(row["formula"], amount, commodity)
     why = f", {formula}" if formula else ""
-    way = f"{account_text(row['from'])} -> {account_text(row['to'])}"
+    way = " -> ".join(account_text(row[side], row.get(f"{side}_name")) for side in ("from", "to"))
     return clean(f"{count}{why}: {way}, by {row['rule']}")

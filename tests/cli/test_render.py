@@ -126,6 +126,8 @@ def test_explain_says_why() -> None:
             "-4 roast 3 x 12 x 90% = 32 · to Bo",
         ),
         ({"about": None, "amount": -5, "counter_account": f"partner/{BO}"}, "to partner b0b0b0b0"),
+        ({"about": None, "counter_account": f"partner/{BO}", "counter_name": "Bo"}, "from Bo"),
+        ({"about": None, "counter_account": f"donation/{BO}", "counter_name": "Bo"}, "from donation of Bo"),
         ({"what": "deal.unreviewed"}, "approved by silence 2026-03-04"),
         ({"what": "unheard.of"}, "unheard.of 2026-03-04"),
         ({"block": None, "charter": None}, "step.roast.price · pending"),
@@ -315,6 +317,8 @@ def test_trial_says_what_would_happen() -> None:
     ]
     unknown = valid | {"postings": [posting | {"to": "escrow/new"}]}
     assert "  36 points, 3 x 12: pool -> new escrow, by step.roast.price" in trial_text("accept", unknown, NOW)
+    named = valid | {"postings": [posting | {"from": f"partner/{BO}", "from_name": "Bo"}]}
+    assert "  36 points, 3 x 12: Bo -> escrow dededede, by step.roast.price" in trial_text("accept", named, NOW)
     void = {"kind": "accept", "status": "void", "reason": "own-offer", "detail": ""}
     assert trial_text("accept", void, NOW).split("\n") == [
         "nothing was signed",
