@@ -192,7 +192,7 @@ class View:
         return self.name(member) or member.hex()[:8]
 
     def owner_name(self, account: str) -> str | None:
-        """The name of the member whose account this is; None for one of the ledger or a deal, and where it was erased."""
+        """The name of the member whose account this is; None for one of the ledger or a deal, or an erased name."""
         noun, _, owner = account.partition("/")
         return self.name(bytes.fromhex(owner)) if noun in MEMBER_NOUNS and len(owner) == 64 else None
 
