@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.cli.text import clean, day, short
-from tallystick.node.currency import amount_text
+from tallystick.node.currency import VOTE, amount_text
 
 Row = Mapping[str, Any]
 
@@ -30,6 +30,7 @@ _HAPPENED: Final = {
     "claim": "claimed",
     "receipt": "received",
     "transfer": "transferred",
+    "vote": "voted",
     "use.voucher": "used",
     "verdict": "decided by the panel",
     "leave": "left",
@@ -55,10 +56,15 @@ def _movement(row: Row) -> str:
     amount, commodity = row["amount"], row["commodity"]
     about = row.get("about") or {}
     formula = shortened(row["formula"], amount, commodity)
-    first = (moved(amount, commodity), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
+    if commodity == VOTE:
+        first: tuple[str, ...] = (str(row["account"]).rpartition("/")[2], str(row["formula"]))
+        other = str(row.get("counter_name") or account_text(str(row["counter_account"])))
+    else:
+        first = (moved(amount, commodity), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
+        other = _between(row, about)
     parts = [
         " ".join(filter(None, first)),
-        _between(row, about),
+        other,
         f"{_happened(str(row['what']))} {day(row['when'])}",
         f"entry {short(row['entry'])}",
     ]
@@ -152,5 +158,8 @@ def _sums(rows: Sequence[Row]) -> list[str]:
         return []
     sums: dict[str, int] = {}
     for row in rows:
+        # What a vote weighs is no balance.
+        if row["commodity"] == VOTE:
+            continue
         sums[row["commodity"]] = sums.get(row["commodity"], 0) + row["amount"]
     return [f"= {amount_text(total, name)}{'' if name == 'POINT' else f' {name}'}" for name, total in sums.items()]

@@ -139,6 +139,15 @@ def test_explain_names_the_other_side(more: dict[str, Any], said: str) -> None:
     assert said in lines("explain", [movement(**more)])[0]
 
 
+def test_a_vote_is_no_amount_of_money() -> None:
+    """What was said, its weight, and by whom; nothing is added up."""
+    cast = {"commodity": "VOTE", "amount": 1, "account": "vote/yes", "counter_account": f"partner/{BO}", "about": None}
+    more = {"formula": "1 of 6", "rule": "governance.amend", "what": "vote", "counter_name": "Bo"}
+    where = "entry 7f3a21c0 · charter v2 governance.amend · block 118"
+    assert lines("explain", [movement(**cast, **more)]) == [f"yes 1 of 6 · Bo · voted 2026-03-04 · {where}"]
+    assert " · partner b0b0b0b0 · " in lines("explain", [movement(**cast, **more | {"counter_name": None})])[0]
+
+
 def test_explain_adds_up_one_account_only() -> None:
     """The rows of an entry belong to several accounts, and their sum would mean nothing."""
     rows = [movement(), movement(account="pool", amount=4)]
