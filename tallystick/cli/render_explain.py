@@ -110,11 +110,8 @@ def _between(row: Row, about: Row) -> str:
         return f"sold to {about['buyer_name'] or short(about['buyer'])}"
     if about and owner == about["buyer"]:
         return f"bought from {about['seller_name'] or short(about['seller'])}"
-    other = str(row["counter_account"])
-    for side in ("seller", "buyer"):
-        if about and other == f"partner/{about[side]}" and about[f"{side}_name"]:
-            other = about[f"{side}_name"]
-    return f"{'from' if row['amount'] > 0 else 'to'} {account_text(other, row.get('counter_name'))}"
+    other = account_text(str(row["counter_account"]), row.get("counter_name"))
+    return f"{'from' if row['amount'] > 0 else 'to'} {other}"
 
 
 def account_text(account: str, name: str | None = None) -> str:

@@ -122,8 +122,8 @@ def test_explain_says_why() -> None:
         ({"account": f"partner/{BO}", "amount": -32}, "-32 roast 3 x 12 x 90% · bought from Ana"),
         ({"about": None, "counter_account": "pool", "what": "join", "formula": "32"}, "+32 · from pool · joined"),
         (
-            {"account": f"escrow/{DEAL}", "counter_account": f"partner/{BO}", "amount": -4},
-            "-4 roast 3 x 12 x 90% = 32 · to Bo",
+            {"account": f"escrow/{DEAL}", "counter_account": f"partner/{BO}", "amount": -4, "counter_name": "Bo"},
+            "-4 roast 3 x 12 x 90% = 32 · to Bo · ",
         ),
         ({"about": None, "amount": -5, "counter_account": f"partner/{BO}"}, "to partner b0b0b0b0"),
         ({"about": None, "counter_account": f"partner/{BO}", "counter_name": "Bo"}, "from Bo"),
@@ -328,6 +328,11 @@ def test_trial_says_what_would_happen() -> None:
     assert "  36 points, 3 x 12: pool -> new escrow, by step.roast.price" in trial_text("accept", unknown, NOW)
     named = valid | {"postings": [posting | {"from": f"partner/{BO}", "from_name": "Bo"}]}
     assert "  36 points, 3 x 12: Bo -> escrow dededede, by step.roast.price" in trial_text("accept", named, NOW)
+    leaving = {"kind": "leave", "status": "pending", "reason": None, "remarks": ["18 points go back to the pool"]}
+    assert trial_text("leave", leaving, NOW).split("\n")[1:] == [
+        "leave would be valid",
+        "  note: 18 points go back to the pool",
+    ]
     void = {"kind": "accept", "status": "void", "reason": "own-offer", "detail": ""}
     assert trial_text("accept", void, NOW).split("\n") == [
         "nothing was signed",
