@@ -115,6 +115,10 @@ def _about_offer(row: Row) -> str:
     return ", ".join(said)
 
 
+#: Of those who do not seal, but have a row among those who do.
+_SEALING: Final = {"requested": "asks to", "benched": "rests"}
+
+
 def partners(answer: Rows, now_ms: int) -> str:
     """Everybody, and for applicants the words to compare."""
     if not answer:
@@ -127,7 +131,7 @@ def partners(answer: Rows, now_ms: int) -> str:
                 short(row["partner"]),
                 row["standing"] if row["status"] == "active" else row["status"],
                 ", ".join(row["roles"]),
-                "yes" if row["sealer"] else "asks to" if row["sealing"] == "requested" else "",
+                "yes" if row["sealer"] else _SEALING.get(row["sealing"], ""),
                 day(row["since"]),
                 _about_member(row, now_ms),
             )
@@ -221,7 +225,7 @@ def show(answer: Row, now_ms: int) -> str:
     if answer.get("proposal"):
         from tallystick.cli.render_votes import proposal_lines
 
-        lines += proposal_lines(answer)
+        lines += proposal_lines(answer, now_ms)
     rows = answer["postings"]
     if rows:
         from tallystick.cli.render_explain import explain

@@ -61,7 +61,9 @@ def _concentration(rows: Rows, now_ms: int) -> str:
 
 def _silence(rows: Rows, now_ms: int) -> str:
     return table(
-        ("buyer", "by silence", "of"), ((_called(row), row["silent"], row["approved"]) for row in rows), right="of"
+        ("buyer", "by silence", "of"),
+        ((_called(row), row["silent"], row["approved"]) for row in rows),
+        right="by_silence of",
     )
 
 
@@ -82,9 +84,14 @@ def _devices(rows: Rows, now_ms: int) -> str:
 
 def _overdue(rows: Rows, now_ms: int) -> str:
     return table(
-        ("do", "id", "by", "since"),
-        ((row["what"], short(row["id"]), _called(row), due(row["since"], now_ms)) for row in rows),
+        ("do", "id", "who", "since"),
+        ((row["what"], short(row["id"]), _whose_turn(row), due(row["since"], now_ms)) for row in rows),
     )
+
+
+def _whose_turn(row: Row) -> str:
+    """Who should have done it; what somebody has written is for others to confirm."""
+    return _called(row) if row["what"] in ("deliver", "approve") else f"others, for {_called(row)}"
 
 
 def _lint(rows: Rows, now_ms: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.cli.text import clean, day, short
-from tallystick.node.currency import amount_text
+from tallystick.node.currency import VOTE, amount_text
 
 Row = Mapping[str, Any]
 
@@ -30,6 +30,7 @@ _HAPPENED: Final = {
     "claim": "claimed",
     "receipt": "received",
     "transfer": "transferred",
+    "vote": "voted",
     "use.voucher": "used",
     "verdict": "decided by the panel",
     "leave": "left",
@@ -55,10 +56,15 @@ def _movement(row: Row) -> str:
     amount, commodity = row["amount"], row["commodity"]
     about = row.get("about") or {}
     formula = shortened(row["formula"], amount, commodity)
-    first = (moved(amount, commodity), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
+    if commodity == VOTE:
+        first: tuple[str, ...] = (str(row["account"]).rpartition("/")[2], str(row["formula"]))
+        other = str(row.get("counter_name") or account_text(str(row["counter_account"])))
+    else:
+        first = (moved(amount, commodity), "" if commodity == "POINT" else commodity, about.get("step") or "", formula)
+        other = _between(row, about)
     parts = [
         " ".join(filter(None, first)),
-        _between(row, about),
+        other,
         f"{_happened(str(row['what']))} {day(row['when'])}",
         f"entry {short(row['entry'])}",
     ]
@@ -104,16 +110,15 @@ def _between(row: Row, about: Row) -> str:
         return f"sold to {about['buyer_name'] or short(about['buyer'])}"
     if about and owner == about["buyer"]:
         return f"bought from {about['seller_name'] or short(about['seller'])}"
-    other = str(row["counter_account"])
-    for side in ("seller", "buyer"):
-        if about and other == f"partner/{about[side]}" and about[f"{side}_name"]:
-            other = about[f"{side}_name"]
-    return f"{'from' if row['amount'] > 0 else 'to'} {account_text(other)}"
+    other = account_text(str(row["counter_account"]), row.get("counter_name"))
+    return f"{'from' if row['amount'] > 0 else 'to'} {other}"
 
 
-def account_text(account: str) -> str:
-    """An account with its id cut short; in a dry run it may have none yet."""
+def account_text(account: str, name: str | None = None) -> str:
+    """An account by the name of whose it is, or with its id cut short; in a dry run it may have none yet."""
     noun, slash, owner = account.partition("/")
+    if name:
+        return name if noun == "partner" else f"{noun} of {name}"
     if owner == "new":
         return f"new {noun}"
     is_id = len(owner) == 64
@@ -150,5 +155,8 @@ def _sums(rows: Sequence[Row]) -> list[str]:
         return []
     sums: dict[str, int] = {}
     for row in rows:
+        # What a vote weighs is no balance.
+        if row["commodity"] == VOTE:
+            continue
         sums[row["commodity"]] = sums.get(row["commodity"], 0) + row["amount"]
     return [f"= {amount_text(total, name)}{'' if name == 'POINT' else f' {name}'}" for name, total in sums.items()]

@@ -65,8 +65,7 @@ def settlement(answer: Row, now_ms: int) -> str:
         )
         for row in answer["rows"]
     ]
-    # "for points" is two words, and none of them is another column.
-    lines = [table(head, rows, right="owed paid received capital points together")]
+    lines = [table(head, rows, right="owed paid received capital points for_points together")]
     lines.append(f"amounts in {answer['currency']}; the till holds {money(answer['cash'])}")
     if answer["pending"]:
         lines.append(_pending(answer))
@@ -79,16 +78,14 @@ def settlement(answer: Row, now_ms: int) -> str:
         )
         if sale["rest"]:
             lines.append(f"{money(sale['rest'])} stay in the till: nobody has a point for them")
-        owed: dict[str, int] = {}
-        for row in sale["vouchers"]:
-            owed[row["currency"]] = owed.get(row["currency"], 0) + row["amount"]
-        lines += [
-            f"goods still owed for vouchers: {money_text(amount, currency)}"
-            for currency, amount in owed.items()
-            if amount
-        ]
     elif answer["sold"]:
         lines.append("the whole has been sold")
+    owed: dict[str, int] = {}
+    for row in answer["vouchers"]:
+        owed[row["currency"]] = owed.get(row["currency"], 0) + row["amount"]
+    lines += [
+        f"goods still owed for vouchers: {money_text(amount, currency)}" for currency, amount in owed.items() if amount
+    ]
     return "\n".join(lines)
 
 
@@ -214,7 +211,7 @@ def charter_simulate(answer: Row, now_ms: int) -> str:
                 )
                 for row in answer["rows"]
             ),
-            right="points difference vested",
+            right="points would_be difference vested vested_then",
         ),
         f"pool: {answer['pool']}, would be {answer['pool_simulated']}",
     ]
@@ -233,7 +230,7 @@ def charter_simulate(answer: Row, now_ms: int) -> str:
                     )
                     for row in answer["deals"]
                 ),
-                right="award",
+                right="award award_then",
             )
         )
     for key, title in (("void", "would be void"), ("no_longer_void", "would not be void any more")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tallystick.cli.text import clean, listed, plural, short, span, who
+from tallystick.cli.text import clean, due, listed, plural, short, span, who
 
 if TYPE_CHECKING:
     from tallystick.node.home import Home
@@ -23,6 +23,9 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
     lines.append(_pending(answer))
     lines.append("sealers: " + _names(answer["sealers"]) if answer.get("sealers") else "")
     lines += [clean(each) for each in answer.get("waits") or ()]
+    if (coming := answer.get("amendment")) is not None:
+        about = f"`tally charter diff {short(coming['proposal'])}` says what changes"
+        lines.append(f"{amended(coming['due'], now_ms)}: {about}")
     lines.append(_node(answer))
     if answer.get("catching_up"):
         lines.append("catching up: " + progress(answer["catching_up"]))
@@ -40,6 +43,11 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
     if answer.get("fork"):
         lines.append(f"FORKED at #{answer['fork']}: nothing more is sealed here; `tally fork` shows both branches")
     return "\n".join(filter(None, lines))
+
+
+def amended(due_ms: int, now_ms: int) -> str:
+    """When a charter that was adopted replaces the one in force."""
+    return f"a changed charter is in force from {due(due_ms, now_ms)}"
 
 
 def _refounded(row: Mapping[str, Any]) -> str:

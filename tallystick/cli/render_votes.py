@@ -11,7 +11,10 @@ Row = Mapping[str, Any]
 
 #: What `show` says in words of a proposal, and so not again as fields.
 SAID: Final = frozenset(
-    "about text note changes why_failed amount costs currency percent role take subject subject_name pending".split()
+    (
+        "about text note changes why_failed in_force amount costs currency percent role take subject subject_name "
+        "pending"
+    ).split()
 )
 
 
@@ -42,21 +45,22 @@ def proposals(answer: Sequence[Row], now_ms: int) -> str:
     # What is proposed has no width that a column could have.
     head, *lines = rows.split("\n")
     for at, row in enumerate(answer):
-        lines[at] = "\n".join((lines[at], *(f"  {line}" for line in _about(row))))
+        lines[at] = "\n".join((lines[at], *(f"  {line}" for line in _about(row, now_ms))))
     return "\n".join((head, *lines))
 
 
-def _about(row: Row) -> list[str]:
+def _about(row: Row, now_ms: int) -> list[str]:
     """What a proposal is about, why it was made, and why it failed."""
     said = [clean(row["about"])]
     if row["text"] and row["type"] != "text":
         first, *more = clean_lines(row["text"])
         said += [f"because: {first}", *(f"  {line}" for line in more)]
+    said += [] if not row["in_force"] else [f"in force from {due(row['in_force'], now_ms)}"]
     said += [] if not row["why_failed"] else [f"failed: {clean(row['why_failed'])}"]
     return said
 
 
-def proposal_lines(answer: Row) -> list[str]:
+def proposal_lines(answer: Row, now_ms: int) -> list[str]:
     """The same in `show`, of the proposal itself or of a vote on it, with every change of the charter."""
     row = answer["proposal"]
     if row is None:
@@ -65,6 +69,8 @@ def proposal_lines(answer: Row) -> list[str]:
     if row["text"]:
         first, *more = clean_lines(row["text"])
         lines += [f"{'in words' if row['type'] == 'text' else 'because'}: {first}", *(f"  {line}" for line in more)]
+    if row["in_force"]:
+        lines.append(f"in force from {due(row['in_force'], now_ms)}")
     if row["why_failed"]:
         lines.append(f"failed: {clean(row['why_failed'])}")
     if row["changes"] is not None:

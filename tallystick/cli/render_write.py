@@ -108,7 +108,8 @@ def trial_text(op: str, outcome: Mapping[str, Any], now_ms: int) -> str:
     lines.append(f"{kind} would be valid")
     postings = outcome.get("postings") or ()
     lines += [f"  {_posting(each)}" for each in postings]
-    if not postings:
+    # What leaving moves is moved when the block is complete: a note says how much.
+    if not postings and kind != "leave":
         lines.append("  it moves no points by itself")
     if names := awaited(outcome):
         lines.append(f"  then finality waits for {names}")
@@ -133,5 +134,5 @@ def _posting(row: Mapping[str, Any]) -> str:
     count = money_text(amount, commodity)
     formula = shortened(row["formula"], amount, commodity)
     why = f", {formula}" if formula else ""
-    way = f"{account_text(row['from'])} -> {account_text(row['to'])}"
+    way = " -> ".join(account_text(row[side], row.get(f"{side}_name")) for side in ("from", "to"))
     return clean(f"{count}{why}: {way}, by {row['rule']}")

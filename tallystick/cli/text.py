@@ -66,11 +66,14 @@ def who(member_id: object, name: object = None) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: str = "", gap: int = 2) -> str:
-    """Aligned columns under their names; `right` names the columns of numbers. Empty columns are left out."""
+    """Aligned columns under their names; `right` names the columns of numbers, with _ for a blank.
+
+    Empty columns are left out.
+    """
     cells = [["" if cell is None else clean(cell) for cell in row] for row in rows]
     keep = [at for at in range(len(head)) if any(row[at] for row in cells)]
     names = [head[at] for at in keep]
-    aligned = frozenset(right.split())
+    aligned = {name.replace("_", " ") for name in right.split()}
     lines = [names, *([row[at] for at in keep] for row in cells)]
     widths = [max(width(line[at]) for line in lines) for at in range(len(keep))]
     out = []

@@ -10,8 +10,6 @@ from typing import Final
 
 WINDOW_MS: Final = 600_000
 MESSAGES_MAX: Final = 1024
-MOVES_MAX: Final = 16
-"""How often the addresses of a peer may change: each is a write, and news for everybody."""
 
 
 class Allowance:

@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Final, assert_never
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.node import alarms
 from tallystick.node import messages as m
-from tallystick.node.allowance import MOVES_MAX, Allowance
 from tallystick.node.archive import row_of
 from tallystick.node.blob_exchange import BlobExchange
 from tallystick.node.config import SealingTimes
 from tallystick.node.crowding import has_room
-from tallystick.node.effects import Effect, HangUp, Learn, Pause, Recheck, Resume, Verified, Verify, Wake
-from tallystick.node.errors import StoreError, StoreReason
+from tallystick.node.effects import Effect, HangUp, Pause, Recheck, Resume, Verified, Verify, Wake
 from tallystick.node.forking import ForkWatch
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
 from tallystick.node.lineage import learn_line, left_for
 from tallystick.node.messages import MessageError
 from tallystick.node.muting import check_own
-from tallystick.node.net_address import peer_id
 from tallystick.node.sealer import Sealer
 from tallystick.node.session import Session
 from tallystick.node.sync import Sync
@@ -42,6 +39,7 @@ from tallystick.node.transport import (
     TransportEvent,
     Writable,
 )
+from tallystick.node.whereabouts import Whereabouts
 from tallystick.protocol.assembly import OtherResultError
 from tallystick.protocol.errors import BlockError, DecodeError, Reason
 
@@ -98,6 +96,7 @@ class NodeCore:
         self.intake = Intake(ledger, archive)
         self.sync = Sync(ledger, archive, self.out)
         self.blobs = BlobExchange(self)
+        self.whereabouts = Whereabouts(self)
         self.loose = list(loose)
         """Our own entries from before the ledger was here: a join."""
         self.handed_in = frozenset(entry.id for entry in loose)
@@ -128,7 +127,6 @@ class NodeCore:
         # A core before this one, as before the disk was full, may still be told what it has asked.
         self._job_next = now << 20
         self._repair_next = now + REPAIR_MS
-        self._moves = Allowance(MOVES_MAX)
         self.sealer = Sealer(self, times or SealingTimes(), now)
         self.now = now
         # It may go on at once with what was written down before the last stop, and then needs all of the above.
@@ -343,7 +341,7 @@ class NodeCore:
                 if message.height == self.ledger.head.height + 1:
                     self.sync.send_sealing(session.peer, self.sealer.messages())
             case m.Peers():
-                self._on_peers(message)
+                self.whereabouts.hears(session.peer, message)
             case m.GetBlob():
                 self.blobs.on_get(session, message, now)
             case m.Chunk():
@@ -356,7 +354,7 @@ class NodeCore:
         self.sync.on_hello(session, hello, self.now)
         if not session.greeted:
             return
-        self._remember(session.peer, hello.addresses)
+        self.whereabouts.says(session.peer, hello.addresses)
         if first:
             self._hand_over_loose(session)
             if hello.height <= self.ledger.base and (founding := self.archive.wire(self.ledger.id)) is not None:
@@ -468,8 +466,9 @@ class NodeCore:
 
         One that is known, or does not come next, does nothing. Raises BlockError, DecodeError.
         """
-        from tallystick.protocol.assembly import Missing, check_sealed
+        from tallystick.protocol.assembly import Missing, check_sealed, check_signed
         from tallystick.protocol.block import read_block_untrusted, read_header_untrusted
+        from tallystick.protocol.ready import check_frontiers
 
         if self.alarm:
             return True
@@ -478,7 +477,12 @@ class NodeCore:
             # By its header alone: its READYs may be megabytes, and anybody can send it again and again.
             self.watch.compare(message, header, session)
             return True
-        block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids)
+        block = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids, deep=False)
+        # Its votes come before its READYs, of which there may be megabytes: those of nobody who seals are not read. Who
+        # seals block 1 is known from its entry alone.
+        if is_signed := bool(self.ledger.sealers()):
+            check_signed(self.ledger, block)
+        check_frontiers(block.readys)
         taken = Taken() if session is None else self.intake.unshelve(session.peer, block.entry_ids, self.now)
         # What we handed in ourselves is stored, and pending until this block.
         self._fresh = {row.entry.id for row in taken.added} - self.handed_in
@@ -487,7 +491,9 @@ class NodeCore:
         try:
             check_own(self, taken.added)
             # Whoever becomes mute begins anew, and may find that this height is decided.
-            if self.ledger.head is head and not isinstance(assembled := check_sealed(self.ledger, block), Missing):
+            if self.ledger.head is head and not isinstance(
+                assembled := check_sealed(self.ledger, block, verified=is_signed), Missing
+            ):
                 self.seal(block, assembled)
         except (BlockError, DecodeError) as error:
             refused = error
@@ -561,32 +567,6 @@ class NodeCore:
             # News may be among it, and of an answer that was lost the end never comes.
             self.take(self.intake.clear_shelf(peer, self.now, is_over=False), peer)
         self.blobs.tick(self.now)
-
-    def _remember(self, peer: PeerKey, addresses: Sequence[str]) -> None:
-        """Keep where a member says it can be reached, for the next start. It speaks for nobody else."""
-        own = f"/p2p/{peer_id(peer)}"
-        rows = [address for address in addresses if len(address) <= 256 and address.endswith(own)][:8]
-        if rows and self.archive.addresses_of(peer) != rows and self._moves.take(peer, self.now):
-            self._keep_addresses(peer, rows)
-            self.out.append(Learn(tuple(rows), hearsay=False))
-            self.sync.tell_of(peer, rows)
-
-    def _keep_addresses(self, peer: PeerKey, rows: list[str]) -> None:
-        try:
-            self.archive.keep_addresses(peer, rows)
-        except StoreError as error:
-            if error.reason != StoreReason.DISK_FULL:
-                raise
-
-    def _on_peers(self, message: m.Peers) -> None:
-        """Where others were reached: worth a try, but no better than what a member has said of itself."""
-        for peer, addresses in message.peers:
-            rows = [address for address in addresses if address.endswith(f"/p2p/{peer_id(peer)}")]
-            if not rows or peer == self.node_key.public or not self.is_member(peer):
-                continue
-            if not self.archive.addresses_of(peer):
-                self._keep_addresses(peer, rows)
-            self.out.append(Learn(tuple(rows), hearsay=True))
 
 
 def _is_in(state: State, peer: PeerKey) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 
 POINT: Final = "POINT"
+#: What the weights of votes are counted in, where they are explained.
+VOTE: Final = "VOTE"
 VOUCHER: Final = "VOUCHER-"
 #: Digits after the point, by currency; all others have two (ISO 4217).
 _DIGITS: Final[Mapping[str, int]] = {
@@ -26,7 +28,7 @@ def digits_of(currency: str) -> int:
 
 def amount_text(amount: int, commodity: str) -> str:
     """An amount in the unit that people write; points are whole, goods are counted in their currency."""
-    digits = 0 if commodity == POINT else digits_of(commodity.removeprefix(VOUCHER))
+    digits = 0 if commodity in (POINT, VOTE) else digits_of(commodity.removeprefix(VOUCHER))
     if not digits:
         return str(amount)
     whole, rest = divmod(abs(amount), 10**digits)

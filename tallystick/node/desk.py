@@ -232,6 +232,8 @@ class Desk:
                     "commodity": row.commodity,
                     "from": row.source.replace(unknown, "new"),
                     "to": row.target.replace(unknown, "new"),
+                    "from_name": view.owner_name(row.source),
+                    "to_name": view.owner_name(row.target),
                     "amount": row.amount,
                     "rule": row.rule,
                     "formula": row.formula,

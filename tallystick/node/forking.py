@@ -24,6 +24,7 @@ from tallystick.protocol.ballot import Prevote
 from tallystick.protocol.block import Block, Header, block_id, read_block_untrusted, read_certificate_untrusted
 from tallystick.protocol.errors import BlockError, BlockReason
 from tallystick.protocol.evidence import Evidence, Vote, find_evidence, precommits_of, read_evidence_untrusted
+from tallystick.protocol.ready import check_frontiers
 from tallystick.protocol.sealing import Sealing, read_sealing_untrusted
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def prove(archive: Archive, ledger: bytes, block: Block, row: BlockRow) -> tuple
     for check in block.checks(keys, time_prev):
         if not is_valid(check.key, check.message, check.signature):
             raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
+    check_frontiers(block.readys)
     certificates = (read_certificate_untrusted(ours.certificate), block.certificate)
     votes: list[Vote] = [vote for each in certificates for vote in precommits_of(each, ledger, keys)]
     # Where the two were decided in different rounds, only the prevotes of the later one contradict anything.
@@ -133,7 +135,7 @@ class ForkWatch:
                 session.parted = PARTED_NOWHERE
             return
         row = BlockRow(message.header, message.certificate, list(message.readys), list(message.entry_ids))
-        block = read_block_untrusted(row.header, row.certificate, row.readys, row.entry_ids)
+        block = read_block_untrusted(row.header, row.certificate, row.readys, row.entry_ids, deep=False)
         proven = prove(core.archive, core.ledger.id, block, row)
         if proven is None:
             if session is not None:

@@ -40,11 +40,19 @@ def glance(store: Store, op: str, args: Mapping[str, Any], now: int, device: byt
     ledger, head = store.get(layout.LEDGER_KEY), store.get(layout.HEAD_KEY)
     if ledger is None or head is None:
         return None
-    special = (layout.SEALING + b"fork", layout.SEALING + b"refounded", layout.STATE + b"refounded")
+    special = (
+        layout.SEALING + b"fork",
+        layout.SEALING + b"refounded",
+        layout.STATE + b"refounded",
+        layout.STATE + b"amendment",
+    )
     if op == "status" and (store.is_restored or any(store.get(key) is not None for key in special)):
         return None
-    # Who has to agree still that somebody seals, and what is left to do after a sale, the rules say.
-    if op == "status" and (any(row[3] == "requested" for _, row in _rows(store, "sealer/")) or _is_sold(store)):
+    # Who has to agree still that somebody seals, how one that rests comes back, and what is left to do after a sale,
+    # the rules say.
+    if op == "status" and (
+        any(row[3] in ("requested", "benched") for _, row in _rows(store, "sealer/")) or _is_sold(store)
+    ):
         return None
     is_more = next(iter(store.iterate(prefix=layout.ENTRY)), None) is not None or any(
         int(path.split("/")[1]) <= now for path, _ in _rows(store, "due/")
@@ -159,6 +167,7 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
         "left": None,
         "refounded": None,
         "catching_up": None,
+        "amendment": None,
         "time": time,
         "charter_version": version,
         "due": False,

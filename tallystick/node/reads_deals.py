@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.node.refusals import offer_refusal
 from tallystick.node.resolve import resolve_member
+from tallystick.protocol import deal_rules
 from tallystick.protocol.deal_rules import award_shown, can_be_accepted
 
 if TYPE_CHECKING:
@@ -36,12 +37,18 @@ def deals(view: View, args: DealsArgs) -> list[dict[str, Any]]:
     if not args.open:
         found |= {deal_id: (deal, False, False) for deal_id, deal in view.archive.closed_deals()}
         found |= {deal_id: (deal, True, False) for deal_id, deal in view.preview.closed.items()}
-    found |= {deal_id: (deal, sealed.deals.get(deal_id) != deal, True) for deal_id, deal in view.preview.deals.items()}
+    for deal_id, deal in view.preview.deals.items():
+        found[deal_id] = (deal, not same_but_for_panel(sealed.deals.get(deal_id), deal), True)
     return [
         deal_row(view, deal_id, deal, pending=pending, is_open=is_open)
         for deal_id, (deal, pending, is_open) in sorted(found.items(), key=lambda item: (item[1][0].accepted, item[0]))
         if only is None or only in (deal.seller, deal.buyer)
     ]
+
+
+def same_but_for_panel(sealed: Deal | None, deal: Deal) -> bool:
+    """Whether nothing that waits to be sealed has changed a deal: its panel is drawn as the next block begins."""
+    return sealed is not None and deal_rules.changed(sealed, panel=deal.panel) == deal
 
 
 def deal_row(view: View, deal_id: bytes, deal: Deal, *, pending: bool, is_open: bool) -> dict[str, Any]:

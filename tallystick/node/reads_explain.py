@@ -13,6 +13,7 @@ from tallystick.node.errors import HomeReason
 from tallystick.node.reads_explain_votes import votes_on
 from tallystick.node.reads_money import STATED, booked
 from tallystick.node.resolve import UnresolvedError, quoted, resolve_entry, resolve_member
+from tallystick.node.view import MEMBER_NOUNS
 from tallystick.node.writes_base import ArgumentError
 from tallystick.protocol.act import POINT, Posting
 from tallystick.protocol.deal_rules import escrow_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from tallystick.node.view import View
 
 VOUCHER: Final = "VOUCHER-"
-MONEY_NOUNS: Final = ("capital", "donation", "payable", "paid")
 
 _is_commodity: Final = re.compile(r"POINT|(VOUCHER-)?[A-Z]{3}").fullmatch
 _is_posting: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})\.([0-9]{1,9})").fullmatch
@@ -78,7 +78,7 @@ def explain(view: View, args: ExplainArgs) -> list[dict[str, Any]]:
 
 def lines_of(view: View, member: bytes) -> Iterator[dict[str, Any]]:
     """Every sealed movement on any account of a member, oldest first."""
-    accounts = frozenset(f"{noun}/{member.hex()}" for noun in ("partner", *MONEY_NOUNS))
+    accounts = frozenset(f"{noun}/{member.hex()}" for noun in MEMBER_NOUNS)
     return _of_accounts(view, member, accounts, None)
 
 
@@ -115,7 +115,7 @@ def _accounts(member: bytes, commodity: str) -> frozenset[str]:
     """The accounts of a member: one of points or goods, several of money, which say what the money was."""
     if commodity == POINT or commodity.startswith(VOUCHER):
         return frozenset((account_of(member),))
-    return frozenset(f"{noun}/{member.hex()}" for noun in MONEY_NOUNS)
+    return frozenset(f"{noun}/{member.hex()}" for noun in MEMBER_NOUNS if noun != "partner")
 
 
 def _of_accounts(view: View, owner: bytes, accounts: frozenset[str], commodity: str | None) -> Iterator[dict[str, Any]]:
@@ -179,12 +179,13 @@ def _cause(height: int, row: OutcomeRow) -> _Cause:
 
 def _line(view: View, cause: _Cause, number: int, posting: Posting, account: str) -> dict[str, Any]:
     is_target = account == posting.target
+    counter = posting.source if is_target else posting.target
     return {
         "when": cause.when,
         "amount": posting.amount if is_target else -posting.amount,
         "commodity": posting.commodity,
         "account": account,
-        "counter_account": posting.source if is_target else posting.target,
+        "counter_account": counter,
         "entry": cause.entry.hex(),
         "rule": posting.rule,
         "charter": cause.charter,
@@ -192,6 +193,7 @@ def _line(view: View, cause: _Cause, number: int, posting: Posting, account: str
         "block": cause.height,
         # Beyond what programs were promised.
         "what": cause.what,
+        "counter_name": view.owner_name(counter),
         "posting": None if cause.height is None else f"{cause.height}.{cause.place}.{number}",
         "about": _about(view, cause.entry),
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from tallystick.node.currency import VOTE
 from tallystick.protocol.act import POINT
 from tallystick.protocol.pay import account_of
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tallystick.protocol.entry import Entry
     from tallystick.protocol.records_governance import Proposal
 
-VOTE: Final = "VOTE"
 _RULES: Final = {
     "amend": "amend",
     "ratify": "amend",
@@ -61,6 +61,7 @@ def votes_on(view: View, proposal_id: bytes) -> Iterator[dict[str, Any]]:
             "formula": f"{weights[member]} of {total}",
             "block": height,
             "what": "vote",
+            "counter_name": view.name(member),
             "posting": None,
             "about": None,
         }

@@ -168,9 +168,9 @@ def applicants(view: View, me: bytes, member: Member) -> Iterator[Item]:
 
 
 def sealers_to_agree(view: View, me: bytes, member: Member) -> Iterator[Item]:
-    """Those who ask to seal, where sealers decide and I am one."""
+    """Those who ask to seal, where sealers decide, I am one, and too few have agreed."""
     for each in sealer_requests(view):
-        if me in each.missing and not each.role:
+        if me in each.missing and each.needed:
             called = view.called(each.member)
             text = f"{called} asks to seal: agree with `tally admit {called} --sealer`"
             yield item(view, "agree", each.member, text, deadline=None, partner=each.member)

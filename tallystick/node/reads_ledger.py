@@ -13,7 +13,7 @@ from tallystick.node.errors import HomeReason, StoreError
 from tallystick.node.names import shown_all
 from tallystick.node.proposal_words import changes_json, resolve_charter
 from tallystick.node.read_args import ReadArgumentError
-from tallystick.node.reads_deals import deal_row
+from tallystick.node.reads_deals import deal_row, same_but_for_panel
 from tallystick.node.reads_explain import postings_of
 from tallystick.node.reads_money import money_json
 from tallystick.node.resolve import UnresolvedError, resolve_entry
@@ -151,7 +151,8 @@ def _deal(view: View, entry: Entry) -> dict[str, Any] | None:
     if deal is None or not isinstance(ref, bytes):
         return None
     sealed = view.sealed.deals.get(ref) or view.archive.closed_deal(ref)
-    return deal_row(view, ref, deal, pending=sealed != deal, is_open=ref in view.preview.deals)
+    pending = not same_but_for_panel(sealed, deal)
+    return deal_row(view, ref, deal, pending=pending, is_open=ref in view.preview.deals)
 
 
 def _proposal(view: View, entry: Entry) -> dict[str, Any] | None:

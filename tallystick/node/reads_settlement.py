@@ -14,7 +14,7 @@ from tallystick.node.resolve import UnresolvedError
 from tallystick.protocol.act import POINT
 from tallystick.protocol.errors import EntryError
 from tallystick.protocol.pay import account_of
-from tallystick.protocol.settlement import Settlement, settlement_at, unspent_donations
+from tallystick.protocol.settlement import Settlement, settlement_at, unspent_donations, vouchers_left
 from tallystick.protocol.totals import received_name, total
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ def settlement(view: View, args: SettlementArgs) -> dict[str, Any]:
         "cash": state.balance(currency, "cash"),
         "pending": len(view.ledger.pool),
         "pending_points": _pending_points(view),
+        "vouchers": [
+            {"partner": member.hex(), "name": view.name(member), "currency": currency, "amount": amount}
+            for member, currency, amount in vouchers_left(state)
+        ],
         "sale": None if plan is None else _sale(view, args, plan),
         "rows": rows,
     }

@@ -81,6 +81,7 @@ def status(view: View, args: ReadArgs) -> dict[str, Any]:
         "waits": waits,
         "sold": False if view.is_empty else view.preview.course.sold,
         "asking": [] if view.is_empty else [_asking_row(view, each) for each in sealer_requests(view)],
+        "amendment": _amendment_row(view),
         "catching_up": None if node is None or node.catching_up is None else asdict(node.catching_up),
     }
 
@@ -214,13 +215,25 @@ def _device_words(view: View) -> str | None:
     asked = set(state.boundary.values())
     status = "retired" if row.status == "active" and ("retire", device) in asked else row.status
     if status == "active":
-        return None
+        return status_words.BENCHED if _is_benched(view) else None
     others = sum(
         1
         for key, other in state.devices.items()
         if other.member == row.member and key != device and other.status == "active" and ("retire", key) not in asked
     )
     return status_words.device_words(status, others)
+
+
+def _is_benched(view: View) -> bool:
+    """Whether this computer sealed, and rests; where a ledger was founded anew that is said otherwise."""
+    rows = (row for _, row in view.preview.sealers.items() if row.device == view.device)
+    return any(row.status == "benched" and row.member not in view.preview.awaited for row in rows)
+
+
+def _amendment_row(view: View) -> dict[str, Any] | None:
+    """A charter that has been adopted and waits out its grace."""
+    row = None if view.is_empty else view.preview.amendments.get("")
+    return None if row is None else {"proposal": row.proposal.hex(), "due": row.due}
 
 
 def _sealing_row(view: View) -> dict[str, Any] | None:

@@ -61,6 +61,7 @@ def proposal_row(view: View, proposal_id: bytes, row: Proposal, *, pending: bool
         "when": row.at,
         "decided": row.decided or None,
         "my_vote": mine,
+        "in_force": _in_force(view, proposal_id),
         "note": view.word(proposal_id, "note") or view.word(proposal_id, "text"),
         "pending": pending,
         # Beyond what programs were promised.
@@ -69,6 +70,12 @@ def proposal_row(view: View, proposal_id: bytes, row: Proposal, *, pending: bool
         "currency": view.ledger.charter.sale.currency if row.what in ("sale", "dividend") else None,
         "why_failed": why_failed(view, proposal_id, row),
     }
+
+
+def _in_force(view: View, proposal_id: bytes) -> int | None:
+    """When a charter that was adopted replaces the one in force, while it waits out its grace."""
+    row = view.preview.amendments.get("")
+    return row.due if row is not None and row.proposal == proposal_id else None
 
 
 def _fraction(value: tuple[int, int]) -> str:

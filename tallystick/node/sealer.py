@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from tallystick.crypto.hashing import tagged_hash
-from tallystick.crypto.signatures import is_valid
 from tallystick.node.alarms import disagree
 from tallystick.node.allowance import Allowance
 from tallystick.node.clock_words import ALONE_MS_MAX, doubt_words
 from tallystick.node.early import Early
+from tallystick.node.heard import check_heard, read_heard_untrusted
 from tallystick.node.intake import BlameError
 from tallystick.node.kept_messages import KeptMessages
 from tallystick.node.view import SealingFact
@@ -26,11 +26,11 @@ from tallystick.protocol.assembly import Assembled, EmptyBlockError, Missing, as
 from tallystick.protocol.ballot import STEP_PRECOMMIT
 from tallystick.protocol.block import Block
 from tallystick.protocol.consensus import Height
-from tallystick.protocol.errors import BlockError, DecodeError
+from tallystick.protocol.errors import BlockError
 from tallystick.protocol.proposal import ProposalBody
 from tallystick.protocol.quorum import quorum
 from tallystick.protocol.ready import Ready
-from tallystick.protocol.sealing import Status, read_sealing_untrusted, signer_of_untrusted
+from tallystick.protocol.sealing import Status, read_sealing_untrusted
 from tallystick.protocol.sealing_effects import (
     Accuse,
     Build,
@@ -353,13 +353,9 @@ class Sealer:
         digest = tagged_hash("seen", data)
         if digest in self._seen:
             return
-        try:
-            # Of who does not seal nothing is kept, so what is attached, which may be long, is not read.
-            if self._core.watch.fork is None and signer_of_untrusted(data) not in self._sealers:
-                return
-            message = read_sealing_untrusted(data)
-        except (DecodeError, BlockError) as error:
-            raise BlameError(f"sealing message: {error}") from None
+        message = read_heard_untrusted(data, self._sealers if self._core.watch.fork is None else None)
+        if message is None:
+            return
         ledger = self._core.ledger
         if message.ledger != ledger.id:
             raise BlameError("a sealing message of another ledger")
@@ -374,15 +370,14 @@ class Sealer:
         # What is known or more than is kept costs nothing: its signatures are not even looked at.
         if not height.wants(message) or not self._allowance.take(message.signer, now):
             return
-        if not all(is_valid(*check) for check in message.checks()):
-            raise BlameError("a sealing message's signature does not hold")
+        check_heard(message)
         if not isinstance(message, Status):
             # There are very many of those, and one that is not newer than the last is not wanted again.
             self._seen.add(digest)
         self._take(data, height, now, fresh=fresh)
 
     def _take(self, data: bytes, height: Height, now: int, *, fresh: bool) -> None:
-        message = read_sealing_untrusted(data)
+        message = read_sealing_untrusted(data, deep=False)
         if isinstance(message, Ready):
             # Somebody asks for a block: say what is here, too.
             self._dirty = self._dirty or not height.readys

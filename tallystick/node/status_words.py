@@ -19,6 +19,7 @@ MUTE: Final = "the database is older than what this device has signed: it neithe
 ALONE: Final = "this device is no member's in this ledger"
 ASKED: Final = "you have asked to come in: partners vouch for you with `tally admit`"
 SOLD: Final = "the whole has been sold: only what settles that is left to do; `tally settlement` shows what"
+BENCHED: Final = "this computer was away, and rests from sealing: what you sign next brings it back"
 EMPTY: Final = "the ledger is not here yet: `tally node` fetches it from a partner"
 
 

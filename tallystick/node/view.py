@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tallystick.protocol.sealing_effects import Facts
     from tallystick.protocol.state import State
 
+#: What an account of a member begins with.
+MEMBER_NOUNS: Final = ("partner", "capital", "donation", "payable", "paid")
+
 _STEPS: Final = {STEP_PROPOSE: "propose", STEP_PREVOTE: "prevote", STEP_PRECOMMIT: "precommit"}
 
 
@@ -187,6 +190,11 @@ class View:
     def called(self, member: bytes) -> str:
         """What a sentence calls a member: its name, or the first digits of its id."""
         return self.name(member) or member.hex()[:8]
+
+    def owner_name(self, account: str) -> str | None:
+        """The name of the member whose account this is; None for one of the ledger or a deal, or an erased name."""
+        noun, _, owner = account.partition("/")
+        return self.name(bytes.fromhex(owner)) if noun in MEMBER_NOUNS and len(owner) == 64 else None
 
     def names(self) -> dict[bytes, str | None]:
         """Names of all members, applicants too, as they were typed."""

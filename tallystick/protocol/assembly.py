@@ -106,6 +106,16 @@ def block_checks(ledger: Ledger, block: Block) -> list[Check]:
     return block.checks(node_keys(ledger.sealers()), ledger.head.time)
 
 
+def check_signed(ledger: Ledger, block: Block) -> None:
+    """Judge a sealed block that comes next by its votes and READYs alone, before anything else is looked at.
+
+    Raises BlockError: what `block_checks` raises, BAD_SIGNATURE.
+    """
+    for check in block_checks(ledger, block):
+        if not is_valid(check.key, check.message, check.signature):
+            raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
+
+
 def check_sealed(ledger: Ledger, block: Block, *, verified: bool = False) -> Assembled | Missing:
     """Judge a sealed block that comes next, by its votes and by what it does. `verified`: its signatures are known.
 
@@ -116,9 +126,10 @@ def check_sealed(ledger: Ledger, block: Block, *, verified: bool = False) -> Ass
     missing = tuple(entry_id for entry_id in block.entry_ids if entry_id not in ledger.pool.entries)
     if missing:
         return Missing(entry_ids=missing)
-    for check in block_checks(ledger, block):
-        if not verified and not is_valid(check.key, check.message, check.signature):
-            raise BlockError(BlockReason.BAD_SIGNATURE, "a vote or a READY in it does not hold")
+    if verified:
+        block_checks(ledger, block)
+    else:
+        check_signed(ledger, block)
     header = block.header
     taken = ledger.in_order(block.entry_ids, header.time)
     if not taken and not ledger.due_by(header.time):

@@ -238,10 +238,11 @@ class Block:
 
 
 def read_block_untrusted(
-    header: bytes, certificate: bytes, readys: Sequence[bytes], entry_ids: Sequence[bytes]
+    header: bytes, certificate: bytes, readys: Sequence[bytes], entry_ids: Sequence[bytes], *, deep: bool = True
 ) -> Block:
     """Read a block as it was sent or stored; who may seal it is asked of `Block.checks`.
 
+    If not `deep`, whether the frontiers can be read is left to `check_frontiers`.
     Raises DecodeError; BlockError: MALFORMED, NOT_ASCENDING, OTHER_HEIGHT, OTHER_BRANCH (the votes are for another
     block), BAD_BODY (another number of entries), BAD_FRONTIER.
     """
@@ -256,12 +257,12 @@ def read_block_untrusted(
     return Block(
         header=head,
         certificate=votes,
-        readys=read_readys_untrusted(readys),
+        readys=read_readys_untrusted(readys, deep=deep),
         entry_ids=tuple(entry_ids),
     )
 
 
-def read_readys_untrusted(wires: Sequence[object]) -> tuple[Ready, ...]:
+def read_readys_untrusted(wires: Sequence[object], *, deep: bool = True) -> tuple[Ready, ...]:
     """Read the READYs of one block, at most one for each sealer. Raises what `read_ready_untrusted` raises."""
     if len(wires) > SEALERS_MAX:
         raise BlockError(BlockReason.MALFORMED, f"at most {SEALERS_MAX} READYs")
@@ -272,5 +273,5 @@ def read_readys_untrusted(wires: Sequence[object]) -> tuple[Ready, ...]:
         envelope = read_envelope_untrusted(wire, size_max=READY_SIZE_BYTES_MAX)
         if envelope.type != SignType.READY.value:
             raise BlockError(BlockReason.UNKNOWN_TYPE, "a READY is due")
-        readys.append(read_ready_untrusted(envelope))
+        readys.append(read_ready_untrusted(envelope, deep=deep))
     return tuple(readys)

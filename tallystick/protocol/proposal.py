@@ -75,14 +75,15 @@ class ProposalBody:
         return replace(self, prevotes=()) if self.prevotes else self
 
 
-def read_body_untrusted(data: bytes) -> ProposalBody:
+def read_body_untrusted(data: bytes, *, deep: bool = True) -> ProposalBody:
     """Read a body. Whether its READYs are those of its header needs the list of sealers: `block.check_readys`.
 
+    If not `deep`, whether their frontiers can be read is left to `check_frontiers`.
     Raises DecodeError; BlockError: MALFORMED, UNKNOWN_TYPE, BAD_FRONTIER, NOT_ASCENDING.
     """
     fields = Fields(codec.decode(data, size_max=BODY_SIZE_BYTES_MAX), 3)
     header = read_header_untrusted(fields.blob(HEADER_SIZE_BYTES_MAX))
-    readys = read_readys_untrusted(fields.array(SEALERS_MAX))
+    readys = read_readys_untrusted(fields.array(SEALERS_MAX), deep=deep)
     return ProposalBody(header=header, readys=readys, prevotes=_read_prevotes(fields.array(PREVOTES_MAX)))
 
 
@@ -117,13 +118,16 @@ class Proposal(Signed):
     def attachment(self) -> bytes | None:
         return None if self.body is None else self.body.encode()
 
+    def readys(self) -> tuple[Ready, ...]:
+        return () if self.body is None else self.body.readys
+
     def without_body(self) -> Proposal:
         """The signed part alone, for announcing it."""
         return replace(self, body=None)
 
 
-def read_proposal_untrusted(envelope: Envelope) -> Proposal:
-    """Read a PROPOSAL and its body, if it is with it.
+def read_proposal_untrusted(envelope: Envelope, *, deep: bool = True) -> Proposal:
+    """Read a PROPOSAL and its body, if it is with it; for `deep` see `read_body_untrusted`.
 
     Raises DecodeError; BlockError: MALFORMED; for the body MALFORMED, UNKNOWN_TYPE, BAD_FRONTIER, NOT_ASCENDING,
     BAD_BODY (of another block, made in a later round, or with prevotes that say nothing for it).
@@ -135,7 +139,7 @@ def read_proposal_untrusted(envelope: Envelope) -> Proposal:
     round_ = fields.number(0, ROUND_MAX)
     about = fields.fixed()
     vr = fields.number(0, round_) - 1
-    body = None if envelope.attachment is None else read_body_untrusted(envelope.attachment)
+    body = None if envelope.attachment is None else read_body_untrusted(envelope.attachment, deep=deep)
     proposal = Proposal(
         ledger=ledger,
         height=height,

@@ -11,7 +11,7 @@ Source: docs/spec/finality.md#ready
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Final
@@ -89,13 +89,16 @@ class Ready(Signed):
     def attachment(self) -> bytes | None:
         return self.frontier
 
+    def readys(self) -> tuple[Ready, ...]:
+        return (self,)
+
     def heads(self) -> list[bytes]:
         """The ids that its frontier names."""
         return heads_of(read_frontier_untrusted(self.frontier))
 
 
-def read_ready_untrusted(envelope: Envelope) -> Ready:
-    """Read a READY and its frontier.
+def read_ready_untrusted(envelope: Envelope, *, deep: bool = True) -> Ready:
+    """Read a READY and its frontier; if not `deep`, whether the frontier can be read is left to `check_frontiers`.
 
     Raises DecodeError; BlockError: MALFORMED, BAD_FRONTIER (none, another, or more heads than entries), NOT_ASCENDING.
     """
@@ -110,9 +113,7 @@ def read_ready_untrusted(envelope: Envelope) -> Ready:
     frontier = envelope.attachment
     if frontier is None or frontier_hash(frontier) != digest:
         raise BlockError(BlockReason.BAD_FRONTIER, "not the one that was signed")
-    if len(heads_of(read_frontier_untrusted(frontier))) > count:
-        raise BlockError(BlockReason.BAD_FRONTIER, "it names more entries than it counts")
-    return Ready(
+    ready = Ready(
         ledger=ledger,
         height=height,
         signer=envelope.signer,
@@ -124,6 +125,19 @@ def read_ready_untrusted(envelope: Envelope) -> Ready:
         count=count,
         frontier=frontier,
     )
+    if deep:
+        check_frontiers((ready,))
+    return ready
+
+
+def check_frontiers(readys: Iterable[Ready]) -> None:
+    """Whether the frontiers of READYs can be read. A large one takes many milliseconds: by then its signature holds.
+
+    Raises DecodeError; BlockError: MALFORMED, NOT_ASCENDING, BAD_FRONTIER (more heads than entries).
+    """
+    for ready in readys:
+        if len(ready.heads()) > ready.count:
+            raise BlockError(BlockReason.BAD_FRONTIER, "it names more entries than it counts")
 
 
 def make_ready(

@@ -70,12 +70,19 @@ def signer_of_untrusted(data: bytes) -> bytes:
     return read_envelope_untrusted(data, size_max=MESSAGE_SIZE_BYTES_MAX).signer
 
 
-def read_sealing_untrusted(data: bytes) -> Sealing:
+def read_sealing_untrusted(data: bytes, *, deep: bool = True) -> Sealing:
     """Read a sealing message. Its signatures are not checked: see `checks()`.
 
+    If not `deep`, whether the frontiers in it can be read is left to `check_frontiers`: megabytes of them, in the name
+    of a sealer, can be sent by anybody, and again and again.
     Raises DecodeError; BlockError: MALFORMED, UNKNOWN_TYPE, then what is wrong with a message of this type.
     """
     envelope = read_envelope_untrusted(data, size_max=MESSAGE_SIZE_BYTES_MAX)
+    match envelope.type:
+        case SignType.READY.value:
+            return read_ready_untrusted(envelope, deep=deep)
+        case SignType.PROPOSAL.value:
+            return read_proposal_untrusted(envelope, deep=deep)
     reader = _READERS.get(envelope.type)
     if reader is None:
         raise BlockError(BlockReason.UNKNOWN_TYPE, envelope.type[:32])
@@ -121,8 +128,6 @@ def make_status(
 
 
 _READERS: Final[Mapping[str, Callable[[Envelope], Sealing]]] = {
-    SignType.READY.value: read_ready_untrusted,
-    SignType.PROPOSAL.value: read_proposal_untrusted,
     SignType.PREVOTE.value: read_prevote_untrusted,
     SignType.PRECOMMIT.value: read_precommit_untrusted,
     SignType.STATUS.value: read_status_untrusted,

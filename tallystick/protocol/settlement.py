@@ -116,7 +116,7 @@ def plan(
         money=sum(money.values()),
         points=sum(points.values()),
         rest=rest - sum(money.values()),
-        vouchers=_vouchers(state),
+        vouchers=vouchers_left(state),
     )
 
 
@@ -194,7 +194,8 @@ def _pay(act: Act, settlement: Settlement, share: Share, *, complete: bool) -> N
             lots.take_vested(act, share.member, share.points)
 
 
-def _vouchers(state: State) -> tuple[tuple[bytes, str, int], ...]:
+def vouchers_left(state: State) -> tuple[tuple[bytes, str, int], ...]:
+    """Goods that the venture still owes: member, currency, minor units; by member."""
     found = []
     for path, amount in state.accounts.items():
         commodity, account = path.split("/", 1)

@@ -12,13 +12,16 @@ Source: docs/spec/finality.md#messages
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import PUBLIC_SIZE_BYTES, SIGNATURE_SIZE_BYTES, SignType, signed_bytes
 from tallystick.protocol import codec
 from tallystick.protocol.errors import BlockError, BlockReason
 from tallystick.protocol.limits import TIME_MS_MAX
+
+if TYPE_CHECKING:
+    from tallystick.protocol.ready import Ready
 
 VERSION: Final = 1
 HEIGHT_MAX: Final = TIME_MS_MAX
@@ -84,6 +87,10 @@ class Signed:
     def checks(self) -> list[Check]:
         """Every signature that has to hold before the message may be used, those inside it too."""
         return [self.check()]
+
+    def readys(self) -> tuple[Ready, ...]:
+        """The READYs in it, whose frontiers have to be readable: see `check_frontiers`."""
+        return ()
 
     def attachment(self) -> bytes | None:
         """What travels with the message without being signed."""

@@ -122,10 +122,12 @@ def test_explain_says_why() -> None:
         ({"account": f"partner/{BO}", "amount": -32}, "-32 roast 3 x 12 x 90% · bought from Ana"),
         ({"about": None, "counter_account": "pool", "what": "join", "formula": "32"}, "+32 · from pool · joined"),
         (
-            {"account": f"escrow/{DEAL}", "counter_account": f"partner/{BO}", "amount": -4},
-            "-4 roast 3 x 12 x 90% = 32 · to Bo",
+            {"account": f"escrow/{DEAL}", "counter_account": f"partner/{BO}", "amount": -4, "counter_name": "Bo"},
+            "-4 roast 3 x 12 x 90% = 32 · to Bo · ",
         ),
         ({"about": None, "amount": -5, "counter_account": f"partner/{BO}"}, "to partner b0b0b0b0"),
+        ({"about": None, "counter_account": f"partner/{BO}", "counter_name": "Bo"}, "from Bo"),
+        ({"about": None, "counter_account": f"donation/{BO}", "counter_name": "Bo"}, "from donation of Bo"),
         ({"what": "deal.unreviewed"}, "approved by silence 2026-03-04"),
         ({"what": "unheard.of"}, "unheard.of 2026-03-04"),
         ({"block": None, "charter": None}, "step.roast.price · pending"),
@@ -135,6 +137,15 @@ def test_explain_says_why() -> None:
 def test_explain_names_the_other_side(more: dict[str, Any], said: str) -> None:
     """Buyer, pool, another partner, time itself, and money."""
     assert said in lines("explain", [movement(**more)])[0]
+
+
+def test_a_vote_is_no_amount_of_money() -> None:
+    """What was said, its weight, and by whom; nothing is added up."""
+    cast = {"commodity": "VOTE", "amount": 1, "account": "vote/yes", "counter_account": f"partner/{BO}", "about": None}
+    more = {"formula": "1 of 6", "rule": "governance.amend", "what": "vote", "counter_name": "Bo"}
+    where = "entry 7f3a21c0 · charter v2 governance.amend · block 118"
+    assert lines("explain", [movement(**cast, **more)]) == [f"yes 1 of 6 · Bo · voted 2026-03-04 · {where}"]
+    assert " · partner b0b0b0b0 · " in lines("explain", [movement(**cast, **more | {"counter_name": None})])[0]
 
 
 def test_explain_adds_up_one_account_only() -> None:
@@ -315,6 +326,13 @@ def test_trial_says_what_would_happen() -> None:
     ]
     unknown = valid | {"postings": [posting | {"to": "escrow/new"}]}
     assert "  36 points, 3 x 12: pool -> new escrow, by step.roast.price" in trial_text("accept", unknown, NOW)
+    named = valid | {"postings": [posting | {"from": f"partner/{BO}", "from_name": "Bo"}]}
+    assert "  36 points, 3 x 12: Bo -> escrow dededede, by step.roast.price" in trial_text("accept", named, NOW)
+    leaving = {"kind": "leave", "status": "pending", "reason": None, "remarks": ["18 points go back to the pool"]}
+    assert trial_text("leave", leaving, NOW).split("\n")[1:] == [
+        "leave would be valid",
+        "  note: 18 points go back to the pool",
+    ]
     void = {"kind": "accept", "status": "void", "reason": "own-offer", "detail": ""}
     assert trial_text("accept", void, NOW).split("\n") == [
         "nothing was signed",

@@ -55,6 +55,12 @@ def test_table_aligns_also_wide_letters() -> None:
     assert shown.splitlines() == ["name  points", "李薇       5", "e\u0301va     1234"]
 
 
+def test_a_column_of_numbers_may_have_a_name_of_two_words() -> None:
+    """They stand at the right like all others."""
+    shown = text.table(("name", "would be"), [("Ana", 5), ("Bo", 12)], right="would_be")
+    assert shown.splitlines() == ["name  would be", "Ana          5", "Bo          12"]
+
+
 def test_table_leaves_out_what_is_empty() -> None:
     """A column in which nothing stands is not shown, and no line ends in blanks."""
     assert text.table(("a", "b", "c"), [("1", None, "x"), ("2", "", "")]) == "a  c\n1  x\n2"

@@ -7,10 +7,13 @@ import sys
 
 import pytest
 
+from tallystick.cli.render import RENDER
 from tallystick.node.glance import glance
 from tallystick.node.reads import READS
+from tallystick.node.status_words import BENCHED
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
+from tallystick.protocol.kinds.away import Away, Back
 from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.sealer import SealerOn
@@ -91,6 +94,27 @@ def test_a_glance_agrees_about_who_seals(vesting: Kept) -> None:
     vesting.do("ana", Admit(member=vesting.people["bo"].member, sealer=True))
     vesting.seal()
     both(vesting, "status")
+
+
+def test_who_rests_from_sealing_is_told_what_brings_it_back() -> None:
+    """Whoever is away does, and whoever was not seen; everybody sees it among the partners."""
+    kept = kept_market()
+    for name in ("bo", "cy"):
+        kept.do(name, SealerOn(device=kept.people[name].secret.public))
+        kept.do("ana", Admit(member=kept.people[name].member, sealer=True))
+        kept.do("bo", Admit(member=kept.people[name].member, sealer=True))
+        kept.seal()
+    kept.do("cy", Away(until=kept.now + 20 * DAY_MS))
+    kept.seal()
+    assert [row["name"] for row in READS["status"](kept.look(), {})["sealers"]] == ["ana", "bo"]
+    assert BENCHED in READS["status"](kept.look("cy"), {})["waits"]
+    assert BENCHED not in READS["status"](kept.look("bo"), {})["waits"]
+    assert glance(kept.store, "status", {}, kept.now, key("cy").public) is None
+    assert " rests " in RENDER["partners"](READS["partners"](kept.look(), {}), kept.now)
+    kept.do("cy", Back())
+    kept.seal()
+    assert BENCHED not in READS["status"](kept.look("cy"), {})["waits"]
+    both(kept, "status", "cy")
 
 
 def test_no_glance_at_what_has_been_sold() -> None:

@@ -108,6 +108,7 @@ def test_a_partner_is_explained_line_by_line(done: Kept) -> None:
         "formula": "3 x 12 x 100% = 36",
         "block": 3,
         "what": "approve",
+        "counter_name": None,
         "posting": pay["posting"],
         "about": {
             "deal": deal.hex(),
@@ -147,6 +148,7 @@ def test_a_deal_is_explained_by_its_escrow(done: Kept) -> None:
     assert [line["amount"] for line in lines] == [40, -30]
     assert [line["what"] for line in lines] == ["accept", "approve"]
     assert lines[0]["counter_account"] == f"partner/{done.people['ana'].member.hex()}"
+    assert [line["counter_name"] for line in lines] == ["ana", "di"]
 
 
 def test_a_deal_that_was_corrected_says_to_what() -> None:

@@ -106,6 +106,22 @@ def test_who_asks_to_seal_waits_for_sealers() -> None:
     assert whats(kept) == {}
 
 
+def test_nobody_is_asked_to_agree_once_enough_have() -> None:
+    """More than half of those who seal are enough: then the inbox of the others says what `status` says."""
+    kept = kept_market()
+    for name in ("bo", "cy"):
+        kept.do(name, SealerOn(device=kept.people[name].secret.public))
+        kept.do("ana", Admit(member=kept.people[name].member, sealer=True))
+        kept.do("bo", Admit(member=kept.people[name].member, sealer=True))
+        kept.seal()
+    assert len(kept.ledger.sealers()) == 3
+    kept.do("di", SealerOn(device=kept.people["di"].secret.public))
+    kept.do("ana", Admit(member=kept.people["di"].member, sealer=True))
+    assert whats(kept) == {"bo": ["agree"], "cy": ["agree"]}
+    kept.do("bo", Admit(member=kept.people["di"].member, sealer=True))
+    assert whats(kept) == {}
+
+
 def test_the_nearest_deadline_comes_first() -> None:
     """What has none comes last."""
     kept = Kept.start({**MARKET, "membership": {"sponsors": 2, "probation": "0s"}}, "bo", "cy", "di")

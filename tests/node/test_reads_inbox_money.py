@@ -91,10 +91,12 @@ def test_a_dispute_waits_for_its_panel() -> None:
     (row,) = READS["deals"](kept.look(), {})
     assert row["panel"] == [kept.people[judge].member.hex()]
     assert (row["status"], row["award"], row["due_what"]) == ("disputed", 0, "is decided by the verdicts so far")
+    # That the panel is drawn as the next block begins is nothing that waits to be sealed.
+    assert [row["pending"], READS["show"](kept.look(), {"id": deal.hex()})["deal"]["pending"]] == [False, False]
     kept.do(judge, Verdict(deal=deal, grade=50))
     assert whats(kept) == {}
     (row,) = READS["deals"](kept.look(), {})
-    assert (row["status"], row["award"]) == ("approved", 18)
+    assert (row["status"], row["award"], row["pending"]) == ("approved", 18, True)
 
 
 def test_a_proposal_waits_for_those_who_have_not_voted() -> None:

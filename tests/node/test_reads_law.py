@@ -164,6 +164,11 @@ def test_audit_lists_what_is_late(cafe: Kept) -> None:
         ("receipt", cafe.marks["unconfirmed"].hex(), "ana"),
     ]
     assert [row["days"] for row in rows] == [11, 5]
+    late, unconfirmed = (each.hex()[:8] for each in (cafe.marks["late"], cafe.marks["unconfirmed"]))
+    lines = [line.split("  ")[:3] for line in RENDER["audit"](ask(cafe, "audit"), cafe.now).split("\n")]
+    # Whoever waits for a receipt is not whoever owes it.
+    assert ["deliver", late, "ana"] in lines
+    assert ["receipt", unconfirmed, "others, for ana"] in lines
 
 
 def test_audit_knows_who_lets_silence_decide(cafe: Kept) -> None:
@@ -321,6 +326,17 @@ def test_settlement_after_a_sale_says_who_is_still_owed() -> None:
     with pytest.raises(NodeError) as caught:
         ask(kept, "settlement", at=5)
     assert caught.value.reason == "sold"
+
+
+def test_settlement_names_the_goods_still_owed_also_after_the_sale(cafe: Kept) -> None:
+    """With a price, without one, and when there is nothing else left: vouchers do not end with a sale."""
+    for args in ({"at": 100_000}, {}):
+        answer = ask(cafe, "settlement", **args)
+        assert [(row["name"], row["amount"]) for row in answer["vouchers"]] == [("bo", 400)]
+        assert RENDER["settlement"](answer, cafe.now).endswith("goods still owed for vouchers: 4.00 EUR")
+    kept, _ = sold()
+    assert ask(kept, "settlement")["vouchers"] == []
+    assert RENDER["settlement"](ask(kept, "settlement"), kept.now).endswith("the whole has been sold")
 
 
 # -- explain -----------------------------------------------------------------------------------------------------------

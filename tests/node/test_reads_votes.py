@@ -9,6 +9,7 @@ import pytest
 
 from tallystick.cli.render import RENDER
 from tallystick.node.errors import NodeError
+from tallystick.node.glance import glance
 from tallystick.node.reads import READS
 from tallystick.protocol.charter import canonical
 from tallystick.protocol.kinds.approve import Approve
@@ -146,6 +147,29 @@ def test_an_amendment_lists_every_rule_it_changes() -> None:
     second = kept.do("ana", Propose(type="amend", charter=canonical(document()), replaces=kept.ledger.charter.hash))
     assert expected.items() <= changes(first).items()
     assert changes(second)["step.roast.price"] == (20, 12)
+
+
+def test_an_adopted_charter_says_when_it_is_in_force() -> None:
+    """Through its grace, to everybody who looks at the vote or the ledger; then it simply is."""
+    kept = market(governance={"notice": "0s", "grace": "14d"})
+    proposal = kept.do("ana", amendment(kept, governance={"notice": "0s", "grace": "14d"}))
+    kept.seal()
+    assert rows(kept)[0]["in_force"] is None
+    for name in kept.people:
+        kept.do(name, Vote(proposal=proposal, choice="yes"))
+    kept.seal()
+    (row,) = rows(kept)
+    assert (row["status"], row["in_force"]) == ("passed", kept.now + 14 * DAY_MS)
+    for op, args in (("proposals", {}), ("show", {"id": proposal.hex()})):
+        assert " in force from " in said(kept, op, **args).replace("\n", " ")
+    assert READS["status"](kept.look(), {})["amendment"] == {"proposal": proposal.hex(), "due": row["in_force"]}
+    assert f"(in 14 days): `tally charter diff {proposal.hex()[:8]}` says" in said(kept, "status")
+    # What is answered from a few rows knows nothing of it.
+    assert glance(kept.store, "status", {}, kept.now, kept.people["ana"].secret.public) is None
+    kept.wait(14 * DAY_MS)
+    kept.seal()
+    assert rows(kept)[0]["in_force"] is READS["status"](kept.look(), {})["amendment"] is None
+    assert kept.view().charter_row.version == 2
 
 
 def test_the_charter_of_a_proposal_is_shown_compared_and_simulated() -> None:

@@ -19,9 +19,8 @@ from unittest import mock
 
 from tallystick.crypto.keys import SecretKey
 from tallystick.crypto.signatures import SignType, check_enrolment_key, is_valid
-from tallystick.node import core as core_module
 from tallystick.node import desk as desk_module
-from tallystick.node import founding, intake, joining, knock, sealer, verify_signatures, writes
+from tallystick.node import founding, heard, intake, joining, knock, sealer, verify_signatures, whereabouts, writes
 from tallystick.node import sync as sync_module
 from tallystick.node.archive import Archive
 from tallystick.node.archive_rows import JoinRow
@@ -160,11 +159,12 @@ class Cluster(Network):
         luck = mock.Mock(token_bytes=self.random.randbytes)
         for module in (desk_module, writes, founding, joining):
             self._patches.enter_context(mock.patch.object(module, "secrets", luck))
-        for module in (intake, sealer, assembly, verify_signatures):
+        for module in (intake, heard, assembly, verify_signatures):
             self._patches.enter_context(mock.patch.object(module, "is_valid", _judged))
         self._patches.enter_context(mock.patch.object(intake, "check_enrolment_key", _key_judged))
-        self._patches.enter_context(mock.patch.object(sealer, "read_sealing_untrusted", read_once))
-        self._patches.enter_context(mock.patch.object(core_module, "peer_id", _named))
+        for module in (sealer, heard):
+            self._patches.enter_context(mock.patch.object(module, "read_sealing_untrusted", read_once))
+        self._patches.enter_context(mock.patch.object(whereabouts, "peer_id", _named))
         # Where one cluster is made within another, each has its own: what is made there is used by others.
         for name, size in _NARROW.items() if self.is_narrow else _WIDE.items():
             self._patches.enter_context(mock.patch.object(sync_module, name, size))
