@@ -136,8 +136,7 @@ class Archive:
         self._sealed.update(rows)
 
     def sealed(self, entry_id: bytes) -> Sealed | None:
-        row = self.sealed_row(entry_id)
-        return None if row is None else Sealed(row.height, row.at, row.device, row.seq, row.seal_height)
+        return self.sealed_row(entry_id)
 
     def height_row(self, height: int) -> HeightRow | None:
         row = self._heights.get(height)

@@ -9,21 +9,16 @@ from typing import Final
 
 import msgspec
 
-from tallystick.protocol.act import Posting
+from tallystick.protocol.act import Posting, Sealed
 from tallystick.protocol.kinds.refound import Before
 from tallystick.protocol.records_deal import Deal
 
 encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class SealedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class SealedRow(Sealed, frozen=True, array_like=True, gc=False):
     """Where an entry is sealed and what became of it. `reason` is empty where it was applied."""
 
-    height: int
-    at: int
-    device: bytes
-    seq: int
-    seal_height: int
     place: int
     reason: str
     detail: str

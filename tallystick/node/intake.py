@@ -313,7 +313,8 @@ class Intake:
                 taken.missing_height = max(taken.missing_height, body.height)
                 self._set_aside(entry, peer, now, body.parents, body.height)
                 return
-            check_proofs(entry, body, self.find)
+            if body.INTRODUCES or body.KIND in _WITH_PROOFS:
+                check_proofs(entry, body, self.find)
         except EntryError as error:
             taken.refused.append((entry, error))
             return
@@ -394,7 +395,16 @@ class Intake:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _batch(self, peer: PeerKey, entries: list[Entry]) -> Batch:
-        checks = [Check(entry.device, signed_message(entry.id, entry.ledger), entry.signature) for entry in entries]
+        # Nearly all are of this ledger, and the message of one that is not is made by itself.
+        ledger, beginning = self._ledger.id, signed_message(b"", self._ledger.id)
+        checks = [
+            Check(
+                entry.device,
+                beginning + entry.id if entry.ledger == ledger else signed_message(entry.id, entry.ledger),
+                entry.signature,
+            )
+            for entry in entries
+        ]
         return Batch(peer, entries, checks, self._ledger.head.height)
 
     def _land(self, entries: Iterable[Entry]) -> None:
