@@ -16,7 +16,7 @@ import trio
 
 from tallystick.cli import output
 from tallystick.cli.errors import CommandError
-from tallystick.node import arriving_net, joining, service, service_keys
+from tallystick.node import arriving_net, joining, running, service_keys
 from tallystick.node.clock import now_ms
 from tallystick.node.desk import Desk
 from tallystick.node.errors import ExitCode
@@ -78,7 +78,7 @@ def run(
         sys.stdout.flush()
 
     async def work() -> None:
-        await service.run_node(home, prefix, listen=listen or None, peers=peers, mdns=mdns, ready=ready)
+        await running.run_node(home, prefix, listen=listen or None, peers=peers, mdns=mdns, ready=ready)
 
     _in_loop(work)
     return 0
@@ -93,7 +93,7 @@ def sync_once(
         show(None if fact is None else asdict(fact))
 
     async def work() -> dict[str, Any]:
-        return await service.sync_once(home, prefix, address, told)
+        return await running.sync_once(home, prefix, address, told)
 
     return _in_loop(work)
 
@@ -179,7 +179,7 @@ def unmute(home: Home, prefix: str | None, *, accept_loss: bool) -> dict[str, An
     """Without a running node: meet the others once, then sign again. Raises NodeError."""
 
     async def work() -> dict[str, Any]:
-        async with service.open_node(home, prefix, listen=arriving_net.LOOPBACK) as node:
+        async with running.open_node(home, prefix, listen=arriving_net.LOOPBACK) as node:
             await service_keys.unmute(node, accept_loss=accept_loss)
             return Desk(node.core).sealing(now_ms())
 

@@ -23,7 +23,7 @@ from tallystick.node.enrolment import EnrolmentError
 from tallystick.node.errors import ExitCode, NodeError
 from tallystick.node.identity import read_identity, read_node_secret
 from tallystick.node.joining import Request, UnreachableError, knocking
-from tallystick.node.service import open_node
+from tallystick.node.running import open_node
 
 if TYPE_CHECKING:
     from tallystick.crypto.keys import SecretKey

@@ -196,21 +196,23 @@ class NodeCore:
             return False
         if self.guests.get(peer, 0) > self.now:
             return True
-        # Deals touch no device and no member: where nothing else is pending, what is sealed need not be looked beyond.
-        return (self._is_only_deals() and _is_in(self.ledger.state, peer)) or _is_in(self.ledger.view(self.now), peer)
+        return _is_in(self.people(), peer)
 
-    def _is_only_deals(self) -> bool:
+    def people(self) -> State:
+        """The state with everything pending, as far as it says who is there; the founding has to be known.
+
+        Deals touch no device and no member: where nothing else is pending, what is sealed need not be looked beyond.
+        This is asked for each peer and after each block, and folding what is pending takes longer than the answer.
+        """
         ledger = self.ledger
-        return bool(ledger.head.height) and ledger.pool.kinds.keys() <= _DEALS and not ledger.due_by(self.now)
+        is_only_deals = ledger.head.height and ledger.pool.kinds.keys() <= _DEALS and not ledger.due_by(self.now)
+        return ledger.state if is_only_deals else ledger.view(self.now)
 
     def member_of(self, peer: PeerKey) -> bytes | None:
         """Whose node key this is, as far as anybody knows."""
         if not self.ledger.head.height and self.ledger.id not in self.ledger.pool:
             return None
-        # Asked for every peer whenever somebody asks for the status: what is pending is not folded for that.
-        use = self.ledger.state.keys.get(peer) if self._is_only_deals() else None
-        if use is None:
-            use = self.ledger.view(self.now).keys.get(peer)
+        use = self.people().keys.get(peer)
         return None if use is None or use.use not in ("node", "convicted") else use.owner
 
     # -- our own entries -----------------------------------------------------------------------------------------------

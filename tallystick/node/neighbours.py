@@ -176,7 +176,7 @@ def circle_of(core: NodeCore) -> Circle:
     ledger, own = core.ledger, core.node_key.public
     if not ledger.head.height and ledger.id not in ledger.pool:
         return Circle()
-    state = ledger.view(core.now)
+    state = core.people()
     gone = {member_id for member_id, member in state.members.items() if member.status == "refused"}
     members = {
         device.node_key

@@ -9,20 +9,16 @@ Source: ARCHITECTURE.md
 from __future__ import annotations
 
 import logging
-import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.keys import SecretKey
-from tallystick.crypto.signatures import self_test
 from tallystick.node import (
-    api,
     introducing,
     knock,
     service_bundle,
@@ -34,7 +30,6 @@ from tallystick.node import (
 from tallystick.node.archive import Archive
 from tallystick.node.aside import LONG, Aside
 from tallystick.node.clock import now_ms, seconds_until
-from tallystick.node.collector import collecting_rarely
 from tallystick.node.core import Event, NodeCore
 from tallystick.node.desk import Desk
 from tallystick.node.dialer import Dialer
@@ -73,6 +68,7 @@ from tallystick.node.transport import (
     PeerUp,
     Resumed,
     Transport,
+    TransportEvent,
 )
 from tallystick.node.verifier import Verifier
 from tallystick.node.view import CatchingUpFact, NodeFacts
@@ -86,6 +82,8 @@ log = logging.getLogger("tallystick.node")
 RESUME_EVERY_S: Final = 5.0
 #: However much happens, what depends on the time is looked after so often.
 TICK_MS: Final = 100
+#: Events of others are taken in for so long before anything else has its turn.
+TURN_S: Final = 0.005
 #: How often the log says how catching up goes.
 TELL_MS: Final = 5_000
 #: A `sync` ends when nothing has come for so long.
@@ -188,27 +186,39 @@ class Node:
                 nursery.cancel_scope.cancel()
 
     async def _pump(self) -> None:
-        async for event in self.transport.events:
-            now = now_ms()
-            match event:
-                case PeerUp(peer=peer):
-                    log.info("connected: %s at %s", peer_id(peer), event.address)
-                    if not self.reach.up(event, now):
-                        continue
-                case PeerDown(peer=peer, reason=reason):
-                    log.info("disconnected: %s (%s)", peer_id(peer), reason)
-                    session = self.core.sync.sessions.get(peer)
-                    self.reach.down(event, -1 if session is None else session.height, now)
-                    self._changed.set()
-                case Resumed():
-                    log.info("the machine slept for %d s", event.slept_ms // 1000)
-                    self.reach.hurry()
-                    self._changed.set()
-                case Listening(addresses=addresses):
-                    self._set_addresses(addresses)
-                    self.reach.hurry()
-                    self._changed.set()
-            self.feed(event)
+        events = self.transport.events
+        async for event in events:
+            self._hear(event)
+            # To wait for each one alone would cost more than reading it. Others are kept waiting for a moment only.
+            until = trio.current_time() + TURN_S
+            while trio.current_time() < until:
+                try:
+                    self._hear(events.receive_nowait())
+                except (trio.WouldBlock, trio.EndOfChannel):
+                    break
+
+    def _hear(self, event: TransportEvent) -> None:
+        """Take in what the transport tells."""
+        now = now_ms()
+        match event:
+            case PeerUp(peer=peer):
+                log.info("connected: %s at %s", peer_id(peer), event.address)
+                if not self.reach.up(event, now):
+                    return
+            case PeerDown(peer=peer, reason=reason):
+                log.info("disconnected: %s (%s)", peer_id(peer), reason)
+                session = self.core.sync.sessions.get(peer)
+                self.reach.down(event, -1 if session is None else session.height, now)
+                self._changed.set()
+            case Resumed():
+                log.info("the machine slept for %d s", event.slept_ms // 1000)
+                self.reach.hurry()
+                self._changed.set()
+            case Listening(addresses=addresses):
+                self._set_addresses(addresses)
+                self.reach.hurry()
+                self._changed.set()
+        self.feed(event)
 
     def feed(self, event: Event) -> None:
         """Hand an event to the core and do what it wants."""
@@ -510,98 +520,3 @@ _OWN: Final[Mapping[str, Callable[[Node, Any, SecretKey | None], Awaitable[Any]]
     "unlock": service_keys.unlock,
     "lock": service_keys.lock,
 }
-
-
-@asynccontextmanager
-async def open_node(
-    home: Home,
-    prefix: str | None,
-    *,
-    listen: Sequence[str] | None = None,
-    peers: Sequence[str] = (),
-    mdns: bool = True,
-) -> AsyncIterator[Node]:
-    """Open a ledger with its transport and run it. Raises HomeError, StoreError, ListenError, SignatureError."""
-    from dataclasses import replace
-
-    from tallystick.node.transport_libp2p import Libp2pTransport
-
-    self_test()
-    config = home.read_config()
-    config = replace(config, listen=config.listen if listen is None else tuple(listen), peers=(*config.peers, *peers))
-    config = replace(config, mdns=config.mdns and mdns)
-    lock = home.lock_run()
-    try:
-        ledger_id = home.choose_ledger(prefix or config.ledger)
-        store = home.open_store(ledger_id, wait_s=5.0)
-        try:
-            archive = Archive(store, home.open_blobs(ledger_id))
-            topic = tagged_hash("gossip", archive.ledger_id()).hex()[:32]
-            transport = Libp2pTransport(
-                home.read_node_key(),
-                listen=config.listen,
-                announce=config.announce,
-                topic=topic,
-                relays=config.relay,
-            )
-            node = Node(home, archive, transport, config)
-            with collecting_rarely():
-                async with node.running():
-                    yield node
-        finally:
-            store.close()
-    finally:
-        lock.release()
-
-
-async def run_node(
-    home: Home,
-    prefix: str | None,
-    *,
-    listen: Sequence[str] | None = None,
-    peers: Sequence[str] = (),
-    mdns: bool = True,
-    ready: Any = None,
-) -> None:
-    """Run a node with its local interface until SIGINT, SIGTERM or `tally stop`. `ready(node)` is called once."""
-    async with open_node(home, prefix, listen=listen, peers=peers, mdns=mdns) as node:
-        doors = api.open_doors(home, node.config.api_port)
-        try:
-            async with trio.open_nursery() as nursery:
-                for listener, door in doors:
-                    nursery.start_soon(api.serve, listener, node.do, door)
-                nursery.start_soon(_until_signal, node.stopping)
-                if ready is not None:
-                    ready(node)
-                log.info("node %s runs", peer_id(node.node_key.public))
-                await node.stopping.wait()
-                # The answer to `stop` is still on its way.
-                await trio.sleep(0.05)
-                nursery.cancel_scope.cancel()
-        finally:
-            for path in (home.socket_path(), home.api_path()):
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
-            for listener, _ in doors:
-                listener.close()
-    log.info("stopped")
-
-
-async def _until_signal(stopping: trio.Event) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            log.info("stopping on %s", signal.Signals(number).name)
-            stopping.set()
-            return
-
-
-async def sync_once(
-    home: Home,
-    prefix: str | None,
-    address: str | None,
-    told: Callable[[CatchingUpFact | None], None] | None = None,
-) -> dict[str, Any]:
-    """Without a running node: meet the others once, and return. Raises UnreachableError, HomeError, StoreError."""
-    # It is gone before anybody could dial it, so it listens nowhere and tells no address.
-    async with open_node(home, prefix, listen=()) as node:
-        return await node.sync(address, told)
