@@ -107,5 +107,8 @@ def _show_ticket(ticket: str, options: Options, uses: int) -> None:
 
     if not read_ticket_untrusted(ticket).addresses:
         warn(options, "it names no address, since no node has run here yet: start `tally node` and invite again")
+        how = "without a network it goes with the ledger in a file: `tally bundle out FILE --full`"
+    else:
+        how = "your node must run when it is used: `tally node`"
     whom = "that person alone" if uses == 1 else f"these {uses} persons alone"
-    output.note(options, f"give it to {whom}; your node must run when it is used: `tally node`")
+    output.note(options, f"give it to {whom}; {how}")
