@@ -181,9 +181,9 @@ async def _answer(
     try:
         with trio.fail_after(REQUEST_S), waiting.one():
             request, body = await _read(connection, stream)
-        headers = dict(request.headers)
-        nonce = headers.get(NONCE_HEADER.lower().encode(), b"")
-        refusal = None if door is None else door.refusal(headers)
+        shown = dict(request.headers)
+        nonce = shown.get(NONCE_HEADER.lower().encode(), b"")
+        refusal = None if door is None else door.refusal(shown)
         if refusal is not None:
             raise ApiError(refusal[1], reason="not-allowed", status=refusal[0])
         with trio.fail_after(ANSWER_S):

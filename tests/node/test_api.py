@@ -17,7 +17,7 @@ from tallystick.node.door import Door
 from tallystick.node.errors import ExitCode
 from tests.support.transports import in_trio
 
-SECRET = "/home/ana/what-nobody-is-to-know"
+SECRET = "what-nobody-is-to-know"
 
 
 @asynccontextmanager
