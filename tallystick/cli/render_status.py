@@ -82,7 +82,7 @@ def home_lines(home: Home) -> list[str]:
         identity = json.loads(home.read_file("identity.json"))
     except (HomeError, ValueError):
         return []
-    if isinstance(identity, dict) and identity.get("words") != "confirmed":
+    if isinstance(identity, dict) and identity.get("words") == "later":
         return ["recovery words: not confirmed yet; `tally init --confirm-words` asks for them"]
     return []
 

@@ -60,7 +60,8 @@ def _of_words(op: str, home: Home) -> list[str]:
     """Whoever gives up a computer may need the recovery words; whether they are written down only this home knows."""
     from tallystick.node.identity import read_identity
 
-    if op != "device_retire" or read_identity(home).words_confirmed:
+    identity = read_identity(home)
+    if op != "device_retire" or identity.words_confirmed or identity.words_elsewhere:
         return []
     return ["you have not shown yet that your recovery words are written down: `tally init --confirm-words`"]
 

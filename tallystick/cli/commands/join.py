@@ -115,7 +115,9 @@ def _show_trial(terms: Joining, options: Options) -> None:
 
 def _show_joined(terms: Joining, entry: str, device: bytes, options: Options) -> None:
     from tallystick.crypto.words import fingerprint
+    from tallystick.node.identity import need_words
 
+    need_words(terms.home)
     words = fingerprint(device)
     if options.json:
         output.result_json(

@@ -85,7 +85,9 @@ def _words(
 
         outcome = come_back(home, place, recovery, key, which)
     from tallystick.cli.writes import show_outcome
+    from tallystick.node.identity import use_words
 
+    use_words(home, recovery.public)
     show_outcome(outcome, options)
     if not outcome.get("handed_over", True):
         output.note(options, "nobody has taken it yet: `tally node` hands it on, or `tally bundle out FILE`")
