@@ -22,6 +22,7 @@ ALONE: Final = f"this device is no member's in this ledger; {AGAIN}"
 ASKED: Final = "you have asked to come in: partners vouch for you with `tally admit`"
 SOLD: Final = "the whole has been sold: only what settles that is left to do; `tally settlement` shows what"
 BENCHED: Final = "this computer was away, and rests from sealing: what you sign next brings it back"
+EMPTY_ASKING: Final = "you have asked for new keys: `tally recover status` says how it stands, while no node runs here"
 EMPTY: Final = "the ledger is not here yet: `tally node` fetches it from a partner"
 
 

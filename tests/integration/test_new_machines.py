@@ -199,6 +199,19 @@ def test_the_recovery_words_bring_a_membership_back(tmp_path: Path) -> None:
             each.clear()
 
 
+def test_who_asks_for_new_keys_is_told_how_that_stands(tmp_path: Path) -> None:
+    """By `status`, and by the partners themselves; a node that runs too early does not say `nobody`."""
+    with computers(tmp_path, "Ana", "Bo", "Cy", "New") as (ana, bo, cy, new):
+        gather([ana, bo, cy], sealing=False)
+        new.done("recover", "request", ana.done("recover", "ticket", "Bo")["ticket"], "--yes")
+        assert any("`tally recover status`" in each for each in new.status()["waits"])
+        assert new.done("recover", "status")[0]["state"] == "waits"
+        new.start()
+        said = new.tally("recover", "status")
+        assert (said.code, said.error["code"]) == (3, "no-ledger-yet")
+        assert "stop the node" in said.error["hint"]
+
+
 def test_a_backup_that_is_put_back_is_mute_until_the_others_were_met(tmp_path: Path) -> None:
     """Bo's disk is replaced by an old copy: nothing is signed; after a meeting it is as before."""
     with computers(tmp_path, "Ana", "Bo") as (ana, bo):

@@ -188,9 +188,12 @@ def join_as_device(
 
     if read_ticket.expires < now_ms():
         raise CommandError("ticket-expired", "this ticket has expired", exit_code=ExitCode.UNTRUSTED)
-    from tallystick.cli.run_node import enrol
+    from tallystick.cli.progress_line import slowly
 
-    entry, is_here = enrol(home, read_ticket, key)
+    with slowly(options, "your other computer is asked, and the ledger fetched"):
+        from tallystick.cli.run_node import enrol
+
+        entry, is_here = enrol(home, read_ticket, key)
     follow_words(home)
     _show_joined(options, entry.id.hex(), read_ticket.place.ledger, key.public, is_here=is_here)
     return 0

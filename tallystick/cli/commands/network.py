@@ -109,7 +109,10 @@ def _seal(options: Options, unmute: bool, accept_loss: bool) -> int:
         return _seal_trial(client, options)
     if unmute:
         return _unmute(home, client, options, accept_loss=accept_loss)
-    answer = client.unsigned("seal", {"wait_s": 10} if client.has_node() else {})
+    from tallystick.cli.progress_line import slowly
+
+    with slowly(options, "the others are asked for a block"):
+        answer = client.unsigned("seal", {"wait_s": 10} if client.has_node() else {})
     _show_seal(answer, options)
     return 0
 
