@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tallystick.cli import output
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _DRAW_S: Final = 0.2
 _LINE_S: Final = 5.0
 _BAR: Final = 20
+_SLOW_S: Final = 1.0
 _ERASE: Final = "\r\x1b[2K"
 
 
@@ -53,6 +56,23 @@ class ProgressLine:
         else:
             output.always(text)
         self._drawn = True
+
+
+@contextmanager
+def slowly(options: Options, text: str) -> Iterator[None]:
+    """Say on a terminal what is waited for, once it has taken a second; the line is gone when it is over."""
+    is_shown = sys.stderr is not None and sys.stderr.isatty() and not (options.quiet or options.json)
+    waiting = threading.Timer(_SLOW_S, output.always_part, (f"{text} ...",))
+    waiting.daemon = True
+    if is_shown:
+        waiting.start()
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        if is_shown:
+            waiting.join()
+            output.always_part(_ERASE)
 
 
 def bar(done: int, whole: int) -> str:

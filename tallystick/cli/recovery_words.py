@@ -57,6 +57,13 @@ def confirm_later(home: Home, options: Options, file: str | None) -> int:
     from tallystick.node.identity import confirm_words, read_identity
 
     identity = read_identity(home)
+    if identity.words_elsewhere:
+        raise CommandError(
+            "other-words",
+            "the words of this home do nothing in the ledger that is here",
+            exit_code=ExitCode.USAGE,
+            hint="this is one more computer of yours: its words are those that you had before; confirm them there",
+        )
     text = read_text(Path(file)) if file is not None else ask.secret("Your 24 recovery words: ", "--words-file")
     recovery = SecretKey.from_seed(recovery_seed(entropy_from_words(text)))
     if recovery.public != identity.recovery:

@@ -82,7 +82,7 @@ def home_lines(home: Home) -> list[str]:
         identity = json.loads(home.read_file("identity.json"))
     except (HomeError, ValueError):
         return []
-    if isinstance(identity, dict) and identity.get("words") != "confirmed":
+    if isinstance(identity, dict) and identity.get("words") == "later":
         return ["recovery words: not confirmed yet; `tally init --confirm-words` asks for them"]
     return []
 
@@ -101,6 +101,9 @@ def _sealing_line(answer: Mapping[str, Any], *, asked: bool) -> str:
     from tallystick.cli.render_write import awaited
 
     names = _names(answer.get("waiting_for"), "or") or awaited(answer)
+    if answer.get("seals") is False:
+        whom = f"; finality waits for {names}" if names else ""
+        return f"this computer does not seal, and so asks for no block{whom}"
     said = "asked for" if asked else f"a block would be asked for, with {plural(answer['pending'], 'entry', 'entries')}"
     return f"{said}; finality waits for {names}" if names else f"{said}; the others must answer"
 

@@ -60,7 +60,8 @@ def _of_words(op: str, home: Home) -> list[str]:
     """Whoever gives up a computer may need the recovery words; whether they are written down only this home knows."""
     from tallystick.node.identity import read_identity
 
-    if op != "device_retire" or read_identity(home).words_confirmed:
+    identity = read_identity(home)
+    if op != "device_retire" or identity.words_confirmed or identity.words_elsewhere:
         return []
     return ["you have not shown yet that your recovery words are written down: `tally init --confirm-words`"]
 
@@ -107,5 +108,8 @@ def _show_ticket(ticket: str, options: Options, uses: int) -> None:
 
     if not read_ticket_untrusted(ticket).addresses:
         warn(options, "it names no address, since no node has run here yet: start `tally node` and invite again")
+        how = "without a network it goes with the ledger in a file: `tally bundle out FILE --full`"
+    else:
+        how = "your node must run when it is used: `tally node`"
     whom = "that person alone" if uses == 1 else f"these {uses} persons alone"
-    output.note(options, f"give it to {whom}; your node must run when it is used: `tally node`")
+    output.note(options, f"give it to {whom}; {how}")

@@ -20,8 +20,9 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -46,6 +47,8 @@ DIGITS_MAX: Final = 100
 REQUEST_S: Final = 30.0
 ANSWER_S: Final = 600.0
 CONNECTIONS_MAX: Final = 32
+WAITING_MAX: Final = 64
+_FAULT: Final = ("this is a fault of the program", "the log of the node says where; please report it")
 _PREFIX: Final = "/v1/"
 _KEY_HEADER: Final = b"tally-key"
 
@@ -114,9 +117,37 @@ def open_doors(home: Home, port: int | None) -> list[tuple[socket.socket, Door |
     return doors
 
 
+class Waiting:
+    """Connections whose request has not come whole yet; the oldest makes room for the newest.
+
+    On loopback TCP any user of this computer can open them, as many as it likes, and say nothing.
+    """
+
+    def __init__(self) -> None:
+        self._scopes: OrderedDict[object, trio.CancelScope] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._scopes)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Be one of them inside. Raises trio.BrokenResourceError where it has to go."""
+        while len(self._scopes) >= WAITING_MAX:
+            self._scopes.popitem(last=False)[1].cancel()
+        name = object()
+        with trio.CancelScope() as scope:
+            self._scopes[name] = scope
+            try:
+                yield
+            finally:
+                self._scopes.pop(name, None)
+        if scope.cancelled_caught:
+            raise trio.BrokenResourceError("newer connections need the room")
+
+
 async def serve(listener: socket.socket, do: Do, door: Door | None = None) -> None:
     """Serve until cancelled. Never raises for anything a client does."""
-    limit = trio.CapacityLimiter(CONNECTIONS_MAX)
+    limit, waiting = trio.CapacityLimiter(CONNECTIONS_MAX), Waiting()
     listener.setblocking(False)
     sock = trio.socket.from_stdlib_socket(listener)
     async with trio.open_nursery() as nursery:
@@ -127,34 +158,48 @@ async def serve(listener: socket.socket, do: Do, door: Door | None = None) -> No
                 log.warning("the local interface cannot accept: %s", error)
                 await trio.sleep(1)
                 continue
-            nursery.start_soon(_serve_one, trio.SocketStream(conn), do, limit, door)
+            nursery.start_soon(_serve_one, trio.SocketStream(conn), do, limit, waiting, door)
 
 
-async def _serve_one(stream: trio.SocketStream, do: Do, limit: trio.CapacityLimiter, door: Door | None) -> None:
+async def _serve_one(
+    stream: trio.SocketStream, do: Do, limit: trio.CapacityLimiter, waiting: Waiting, door: Door | None
+) -> None:
     try:
-        async with limit, stream:
-            await _answer(stream, do, door)
+        async with stream:
+            await _answer(stream, do, limit, waiting, door)
     except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, h11.ProtocolError) as error:
         log.debug("local client: %r", error)
     except Exception:
         log.exception("local client")
 
 
-async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
+async def _answer(
+    stream: trio.SocketStream, do: Do, limit: trio.CapacityLimiter, waiting: Waiting, door: Door | None
+) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
     nonce = b""
     try:
-        with trio.fail_after(REQUEST_S):
+        with trio.fail_after(REQUEST_S), waiting.one():
             request, body = await _read(connection, stream)
-        nonce = dict(request.headers).get(NONCE_HEADER.lower().encode(), b"")
+        shown = dict(request.headers)
+        nonce = shown.get(NONCE_HEADER.lower().encode(), b"")
+        refusal = None if door is None else door.refusal(shown)
+        if refusal is not None:
+            raise ApiError(refusal[1], reason="not-allowed", status=refusal[0])
         with trio.fail_after(ANSWER_S):
-            status, value = await _carry_out(request, body, do, door)
+            async with limit:
+                status, answer = await _carry_out(request, body, do, door)
+        value = _encoded(answer)
     except h11.RemoteProtocolError as error:
-        status, value = error.error_status_hint, _error("bad-request", _no_request(error))
+        status, value = error.error_status_hint, _encoded(_error("bad-request", _no_request(error)))
     except ApiError as error:
-        status, value = error.status, _error(error.reason, error.message, error.hint, error.exit_code)
-    if not isinstance(value, Encoded):
-        value = Encoded([json.dumps(value, separators=(",", ":")).encode("ascii")])
+        status, value = error.status, _encoded(_error(error.reason, error.message, error.hint, error.exit_code))
+    except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+        raise
+    except Exception:
+        # Whoever asked gets an answer, whatever went wrong here; what it was is for whoever reads the log.
+        log.exception("local request")
+        status, value = 500, _encoded(_error("internal-error", *_FAULT, exit_code=ExitCode.DAMAGED))
     if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     headers = [
@@ -171,6 +216,12 @@ async def _answer(stream: trio.SocketStream, do: Do, door: Door | None) -> None:
             data = connection.send(h11.Data(data=part)) or b""
             await stream.send_all(data if number else first + data)
         connection.send(h11.EndOfMessage())
+
+
+def _encoded(value: Any) -> Encoded:
+    if isinstance(value, Encoded):
+        return value
+    return Encoded([json.dumps(value, separators=(",", ":")).encode("ascii")])
 
 
 async def _read(connection: h11.Connection, stream: trio.SocketStream) -> tuple[h11.Request, bytes]:
@@ -193,10 +244,7 @@ async def _read(connection: h11.Connection, stream: trio.SocketStream) -> tuple[
 
 
 async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | None) -> tuple[int, Any]:
-    headers = {name.lower(): value for name, value in request.headers}
-    refusal = None if door is None else door.refusal(headers)
-    if refusal is not None:
-        return refusal[0], _error("not-allowed", refusal[1], exit_code=ExitCode.USAGE)
+    headers = dict(request.headers)
     method = request.method.decode("ascii")
     try:
         target = urlsplit(request.target.decode("ascii", "replace"))
@@ -230,10 +278,6 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | Non
     except NodeError as error:
         status = _STATUS.get(error.exit_code, 500)
         return status, _error(error.reason, error.message, error.hint, error.exit_code)
-    except Exception as error:
-        # Whoever asked gets an answer, whatever went wrong here.
-        log.exception("local request")
-        return 500, _error("internal", str(error), exit_code=ExitCode.DAMAGED)
 
 
 def _key(headers: Mapping[bytes, bytes], door: Door | None, method: str, target: str, body: bytes) -> SecretKey | None:

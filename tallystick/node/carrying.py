@@ -33,13 +33,18 @@ def next_words(core: NodeCore, view: View, made: int) -> str | None:
     """
     head = core.ledger.head
     sealers = core.ledger.sealers()
-    if quorum(len(sealers)) <= 1:
+    seals = any(row.node_key == core.node_key.public for row in sealers)
+    if not sealers or (seals and len(sealers) == 1):
         return None
     found = _missing(core)
     if found is not None and found.members and found.need > 0:
         who = named([view.called(member) for member in found.members])
         some = who if found.need >= len(found.members) else f"{found.need} of {who}"
         return f"block {head.height + 1} needs {some}: `tally bundle out FILE`, and carry it there"
+    if len(core.ledger.pool) and not seals:
+        need, who = quorum(len(sealers)), named([view.called(row.member) for row in sealers])
+        some = who if need >= len(sealers) else f"{need} of {who}"
+        return f"what waits is sealed by {some}: `tally bundle out FILE`, and carry it there"
     if len(core.ledger.pool):
         return "what waits is not asked to be sealed yet: `tally seal`, then carry a bundle to the others"
     if made > 0:

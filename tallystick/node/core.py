@@ -19,6 +19,7 @@ from tallystick.node.archive import row_of
 from tallystick.node.blob_exchange import BlobExchange
 from tallystick.node.config import SealingTimes
 from tallystick.node.crowding import has_room
+from tallystick.node.dues import Dues
 from tallystick.node.effects import Effect, HangUp, Pause, Recheck, Resume, Verified, Verify, Wake
 from tallystick.node.forking import ForkWatch
 from tallystick.node.intake import Batch, BlameError, Intake, Taken
@@ -97,6 +98,7 @@ class NodeCore:
         self.sync = Sync(ledger, archive, self.out)
         self.blobs = BlobExchange(self)
         self.whereabouts = Whereabouts(self)
+        self.dues = Dues(self)
         self.loose = list(loose)
         """Our own entries from before the ledger was here: a join."""
         self.handed_in = frozenset(entry.id for entry in loose)
@@ -149,6 +151,7 @@ class NodeCore:
                 self.take(self.intake.clear_shelf(peer, now), peer)
                 self.intake.forget_peer(peer)
                 self.blobs.close(peer, now)
+                self.dues.close(peer)
             case Gossip():
                 self._on_gossip(event)
             case Resumed():
@@ -164,14 +167,14 @@ class NodeCore:
                 assert_never(event)
         if now >= self._repair_next:
             self._repair()
+        self.dues.pay(now)
         self.sealer.poke(now)
         return self._taken_out()
 
     @property
     def wake(self) -> int:
         """When `Wake` is due, in ms; it may come earlier."""
-        sealing = self.sealer.wake
-        return self._repair_next if sealing is None else min(self._repair_next, sealing)
+        return min(at for at in (self._repair_next, self.sealer.wake, self.dues.wake) if at is not None)
 
     def _taken_out(self) -> list[Effect]:
         out = list(self.out)
@@ -311,9 +314,7 @@ class NodeCore:
                 if batch.entries:
                     self._verify(batch, session)
                 if orphaned and not session.blocks_asked:
-                    # By name: where a device has branched, numbers do not find what is missing.
-                    self.sync.want(session, self.intake.lacks(session.peer), {}, now)
-                    self.sync.send_heads(session, now, reply=True)
+                    self.dues.orphans(session)
             case m.Bye():
                 why = f"the other side: {message.code}"
                 self.out.append(HangUp(session.peer, why, False, rest=message.code in m.ENOUGH))
@@ -321,10 +322,12 @@ class NodeCore:
                 raise BlameError("the first message is HELLO")
             case m.Heads():
                 self.sync.on_heads(session, message, now)
+                if message.reply:
+                    self.dues.heads(session, reply=False)
             case m.New():
                 self.sync.on_new(session, message.heads, now)
             case m.Want():
-                self.sync.on_want(session, message, now)
+                self.dues.wants(session, message.chains)
             case m.GetBlocks():
                 self.sync.on_get_blocks(session, message)
             case m.Block():
@@ -340,8 +343,7 @@ class NodeCore:
             case m.Sealing():
                 self.sealer.receive(message.messages, session.peer, now)
             case m.GetSealing():
-                if message.height == self.ledger.head.height + 1:
-                    self.sync.send_sealing(session.peer, self.sealer.messages())
+                self.dues.meets(session, message.height - 1)
             case m.Peers():
                 self.whereabouts.hears(session.peer, message)
             case m.GetBlob():
@@ -367,7 +369,7 @@ class NodeCore:
                 self._check_branch(session)
             self.watch.show(session)
         if hello.height == self.ledger.head.height:
-            self.sync.send_sealing(session.peer, self.sealer.messages())
+            self.dues.meets(session, hello.height)
             self.sealer.greeted(self.now)
 
     def _check_branch(self, session: Session) -> None:
@@ -520,6 +522,7 @@ class NodeCore:
         self.ledger.commit(assembled.executed, assembled.block_id)
         alarms.look_at_rules(self)
         self.sync.block_settled(entry.id for entry in entries)
+        self.dues.block_came()
         self.sealer.block_came(self.now)
         self._add_loose()
         for batch in self.intake.reopen(self.intake.block_came(self.ledger.head.height)):
@@ -564,6 +567,7 @@ class NodeCore:
     def _repair(self) -> None:
         self._repair_next = self.now + REPAIR_MS
         self.intake.expire(self.now)
+        self.dues.forget(self.now)
         self.sync.tick(self.now)
         for peer in [peer for peer, session in self.sync.sessions.items() if session.is_late]:
             # News may be among it, and of an answer that was lost the end never comes.

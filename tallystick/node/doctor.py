@@ -179,8 +179,11 @@ def _keys(home: Home) -> Finding:
 def _words(home: Home) -> Finding:
     from tallystick.node.identity import read_identity
 
-    if read_identity(home).words_confirmed:
+    identity = read_identity(home)
+    if identity.words_confirmed:
         return Finding(True, "the recovery words are written down")
+    if identity.words_elsewhere:
+        return Finding(True, "the recovery words are those of your first computer")
     fix = "`tally init --confirm-words` asks for them; without them a lost computer is hard to replace"
     return Finding(False, "nobody has shown yet that the recovery words are written down", fix)
 

@@ -2,7 +2,7 @@
 
     device.key      the signing key, sealed by a passphrase (crypto/keystore.py)
     node.key        the seed of the node key, 32 bytes
-    identity.json   {"v": 1, "name", "recovery": hex of the recovery key, "words": "confirmed" | "later"}
+    identity.json   {"v": 1, "name", "recovery": hex of the recovery key, "words": "confirmed" | "later" | "elsewhere"}
 
 The recovery words are shown once and kept nowhere; only their public key is.
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import secrets
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto import keystore, words
@@ -54,6 +54,8 @@ class Identity:
     recovery: bytes
     """Public recovery key."""
     words_confirmed: bool
+    words_elsewhere: bool = False
+    """Whose computer this is has words of before, and the ledgers here know nothing of those of this home."""
 
 
 def clean_name(text: str) -> str:
@@ -88,7 +90,7 @@ def create_identity(home: Home, *, name: str, passphrase: str, words_confirmed: 
     )
     # The device key comes last: with it, and not before, the home has an identity.
     home.write_node_key(secrets.token_bytes(32))
-    _write(home, name, recovery.public, confirmed=words_confirmed)
+    _write(home, name, recovery.public, "confirmed" if words_confirmed else "later")
     home.write_device_key(blob)
     return words.words_from_entropy(entropy)
 
@@ -106,6 +108,7 @@ def read_identity(home: Home) -> Identity:
             device=keystore.public_of(home.read_device_key()),
             recovery=bytes.fromhex(row["recovery"]),
             words_confirmed=row["words"] == "confirmed",
+            words_elsewhere=row["words"] == "elsewhere",
         )
     except (ValueError, KeyError, TypeError, KeystoreError) as error:
         raise HomeError(f"{home.path / FILE} or the key file beside it is damaged: {error}") from error
@@ -114,15 +117,36 @@ def read_identity(home: Home) -> Identity:
 
 def confirm_words(home: Home) -> None:
     """The person has shown that the recovery words are written down."""
-    identity = replace(read_identity(home), words_confirmed=True)
-    _write(home, identity.name, identity.recovery, confirmed=True)
+    identity = read_identity(home)
+    _write(home, identity.name, identity.recovery, "confirmed")
+
+
+def use_words(home: Home, recovery: bytes) -> None:
+    """The person came back with these words, so they are written down; they are those of this home from now on."""
+    # Another ledger may go by the words that were made with the home.
+    if len(home.ledgers()) == 1:
+        _write(home, read_identity(home).name, recovery, "confirmed")
+
+
+def follow_words(home: Home) -> None:
+    """The home became one more computer of a member, whose words lie with the computer that it had before."""
+    identity = read_identity(home)
+    if len(home.ledgers()) == 1:
+        _write(home, identity.name, identity.recovery, "elsewhere")
+
+
+def need_words(home: Home) -> None:
+    """A membership begins here: with the words of this home."""
+    identity = read_identity(home)
+    if identity.words_elsewhere:
+        _write(home, identity.name, identity.recovery, "later")
 
 
 def set_recovery(home: Home, old: bytes, new: bytes, *, confirmed: bool) -> None:
     """The recovery words were changed in a ledger; the home follows where it had the old ones. Raises HomeError."""
     identity = read_identity(home)
     if identity.recovery == old:
-        _write(home, identity.name, new, confirmed=confirmed)
+        _write(home, identity.name, new, "confirmed" if confirmed else "later")
 
 
 def unseal_device_key(home: Home, passphrase: str) -> SecretKey:
@@ -143,6 +167,6 @@ def read_node_secret(home: Home) -> SecretKey:
     return SecretKey.from_seed(seed)
 
 
-def _write(home: Home, name: str, recovery: bytes, *, confirmed: bool) -> None:
-    row = {"v": 1, "name": name, "recovery": recovery.hex(), "words": "confirmed" if confirmed else "later"}
+def _write(home: Home, name: str, recovery: bytes, state: str) -> None:
+    row = {"v": 1, "name": name, "recovery": recovery.hex(), "words": state}
     home.write_file(FILE, json.dumps(row, ensure_ascii=False, indent=1).encode() + b"\n")

@@ -19,6 +19,7 @@ from tallystick.crypto.signatures import SignType, signed_bytes
 from tallystick.node import knock
 from tallystick.node.errors import ExitCode, HomeError, HomeReason, NodeError
 from tallystick.node.identity import read_identity, read_node_secret
+from tallystick.node.status_words import AGAIN
 from tallystick.node.transport import DialError, DialReason
 from tallystick.protocol import codec
 from tallystick.protocol.entry import Entry, encode_annex, make_entry
@@ -122,7 +123,9 @@ def check_can_join(home: Home, ticket: Ticket, now: int) -> None:
     read_identity(home)
     if ticket.ledger in home.ledgers():
         raise HomeError(
-            f"this ledger is here already: {ticket.ledger.hex()[:8]}", reason=HomeReason.EXISTS, hint="`tally status`"
+            f"this ledger is here already: {ticket.ledger.hex()[:8]}",
+            reason=HomeReason.EXISTS,
+            hint=f"`tally status` says how you stand in it; {AGAIN}",
         )
     if ticket.expires < now:
         raise NodeError(

@@ -108,8 +108,11 @@ class Peers:
         if session is None or not session.send(frame):
             return False
         while self._queued.size_bytes > self.limits.outboxes_bytes:
-            most = max(self.links.shares().values(), key=lambda share: sum(map(_queued_bytes, share)))
-            max(most, key=_queued_bytes).drop("others need the room")
+            # Counted anew, since nobody is to be dropped for bytes that wait nowhere: then it would never be enough.
+            self._queued.size_bytes = sum(map(_queued_bytes, self.links))
+            if self._queued.size_bytes > self.limits.outboxes_bytes:
+                most = max(self.links.shares().values(), key=lambda share: sum(map(_queued_bytes, share)))
+                max(most, key=_queued_bytes).drop("others need the room")
         return not session.link.dropped
 
     def recheck(self) -> None:

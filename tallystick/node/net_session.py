@@ -140,7 +140,8 @@ class Session:
             log.exception("stream of %s", self.link.name)
             reason = "an error of ours"
         finally:
-            self._done = True
+            # Also where the link was dropped before it had this session.
+            self.discard()
             self.link.drop(reason)
 
     async def _read_all(self) -> str:

@@ -24,6 +24,7 @@ from tallystick.node.reads_inbox_money import (
 from tallystick.node.refusals import PASSING, acceptance, may_sign
 from tallystick.node.sealer_requests import sealer_requests
 from tallystick.protocol.deal_rules import UNDECIDED, can_be_accepted
+from tallystick.protocol.devices import speaks_against
 from tallystick.protocol.governance import is_elector
 from tallystick.protocol.kinds.accept import Accept
 from tallystick.protocol.kinds.admit import Admit
@@ -183,6 +184,9 @@ def recoveries(view: View, me: bytes, member: Member) -> Iterator[Item]:
         name = view.called(row.member)
         if row.member == me and not row.vetoed:
             text = "somebody asks for new keys in your name: whatever you sign now stops it"
+            device = view.preview.devices.get(view.device)
+            if device is None or not speaks_against(row, device):
+                text = "somebody asks for new keys in your name, and this computer is too new to stop it"
             yield item(view, "veto", request_id, text, deadline=row.ready or None, partner=me)
         elif row.member != me and can_approve and not row.ready and me not in row.approved:
             words = fingerprint(row.device)

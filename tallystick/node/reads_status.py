@@ -14,6 +14,7 @@ from tallystick.node.lineage import left_for
 from tallystick.node.names import shown
 from tallystick.node.sealer_requests import Request, request_words, sealer_requests
 from tallystick.node.status_words import Missing
+from tallystick.protocol.kinds.recover import RecoverRequest
 from tallystick.protocol.quorum import quorum
 from tallystick.protocol.refounding import is_waiting
 
@@ -161,7 +162,7 @@ def waits_of(
 ) -> list[str]:
     """What holds for this ledger, in sentences."""
     if view.is_empty:
-        return [status_words.EMPTY]
+        return [status_words.EMPTY_ASKING if _asks_for_keys(view) else status_words.EMPTY]
     count = len(sealers)
     said = [
         status_words.finality_words(pending, is_due, need, missing),
@@ -173,6 +174,12 @@ def waits_of(
         status_words.SOLD if view.preview.course.sold else None,
     ]
     return [each for each in said if each is not None]
+
+
+def _asks_for_keys(view: View) -> bool:
+    """Whether this home has asked partners for new keys, and may not have the ledger before."""
+    _, loose = view.archive.load(view.ledger.id)
+    return any(entry.kind == RecoverRequest.KIND for entry in loose)
 
 
 def _mine(view: View, missing: Sequence[Missing]) -> str | None:

@@ -565,10 +565,7 @@ class Sealer:
 
     def waits_for(self, now: int) -> list[str]:
         """Members (hex) one or more of whom must be heard before anything is sealed; empty for a sole sealer."""
-        ledger = self._core.ledger
-        rows = ledger.sealers()
-        if quorum(len(rows)) <= 1:
-            return []
+        rows = self._core.ledger.sealers()
         return [row.member.hex() for row in rows if row.node_key != self._core.node_key.public]
 
     def fact(self) -> SealingFact | None:
@@ -591,5 +588,6 @@ class Sealer:
             "ready": 0 if fact is None else len(fact.ready),
             "quorum": quorum(len(self._sealers)),
             "waits_for": self.waits_for(now),
+            "seals": any(row.node_key == self._core.node_key.public for row in self._core.ledger.sealers()),
             "warning": self.muted or self.warning(now) or ("what the next block holds is not here" if late else None),
         }

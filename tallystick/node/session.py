@@ -51,6 +51,8 @@ class Session:
     height: int = -1
     """Its newest block; -1 before its HELLO."""
     block_id: bytes = b""
+    digest: bytes = b""
+    """Of its pending entries, when it said hello last."""
     was_apart: bool = False
     """Its first HELLO told of another block, or of other pending entries, than we had."""
     clock: int = 0
@@ -71,8 +73,6 @@ class Session:
     """What a block that is being sealed, or its own entries, need of it -> when it was asked for that."""
     hello_sent: int = -(2**62)
     """When our HELLO was last sent to it."""
-    heads_sent: int = -(2**62)
-    """When our heads were last sent to it."""
     blocks_asked: int = 0
     """When blocks were last asked for; 0: none are on their way."""
     asked_at: int = 0

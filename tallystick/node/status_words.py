@@ -16,10 +16,13 @@ from tallystick.protocol.quorum import culprits_least, quorum
 _NAMES_MAX: Final = 5
 
 MUTE: Final = "the database is older than what this device has signed: it neither votes nor signs"
-ALONE: Final = "this device is no member's in this ledger"
+#: A key that has asked once is no good for a second request.
+AGAIN: Final = "whoever was not let in asks again with new keys: `tally --home DIR init`, then `tally join`"
+ALONE: Final = f"this device is no member's in this ledger; {AGAIN}"
 ASKED: Final = "you have asked to come in: partners vouch for you with `tally admit`"
 SOLD: Final = "the whole has been sold: only what settles that is left to do; `tally settlement` shows what"
 BENCHED: Final = "this computer was away, and rests from sealing: what you sign next brings it back"
+EMPTY_ASKING: Final = "you have asked for new keys: `tally recover status` says how it stands, while no node runs here"
 EMPTY: Final = "the ledger is not here yet: `tally node` fetches it from a partner"
 
 

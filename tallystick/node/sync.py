@@ -45,7 +45,7 @@ ANSWER_MS: Final = 15_000
 #: How long a peer is left alone, each time longer, that has not given the next block though it says it has it.
 REST_MS: Final = 10_000
 REST_MS_MAX: Final = 600_000
-#: Heads are not sent to one peer more often than this.
+#: Heads and sealing messages are not sent to one peer more often than this.
 HEADS_MS: Final = 300
 #: Bytes of blocks and entries in one answer.
 ANSWER_BYTES_MAX: Final = 1024 * 1024
@@ -237,16 +237,16 @@ class Sync:
         session.height = hello.height
         session.block_id = hello.block_id
         session.clock = hello.now - now
+        session.digest = hello.digest
         if hello.height > self._ledger.head.height:
             self.catch_up(now)
-        elif hello.height == self._ledger.head.height and hello.digest != self._pending_digest():
-            self.send_heads(session, now, reply=True)
+
+    def has_same_pending(self, session: Session) -> bool:
+        """Whether a peer had the same pending entries as we have, when it said hello."""
+        return session.digest == self._pending_digest()
 
     def send_heads(self, session: Session, now: int, *, reply: bool) -> None:
         """Our pending heads, so that the other side can ask for what it lacks."""
-        if reply and session.heads_sent + HEADS_MS > now:
-            return
-        session.heads_sent = now
         rows = [
             (bytes(device), [(int(seq), bytes(entry_id)) for seq, entry_id in ends])  # type: ignore[attr-defined, call-overload]
             for device, ends in self._ledger.frontier(now)
@@ -259,8 +259,6 @@ class Sync:
     def on_heads(self, session: Session, heads: m.Heads, now: int) -> None:
         rows = [(device, seq, entry_id) for device, ends in heads.devices for seq, entry_id in ends]
         self._ask(session, rows, now)
-        if heads.reply:
-            self.send_heads(session, now, reply=False)
 
     def on_new(self, session: Session, heads: Iterable[tuple[bytes, int, bytes]], now: int) -> None:
         """New entries, or the rest of an answer that had to end somewhere."""
@@ -303,12 +301,17 @@ class Sync:
         if chains:
             self.send(session.peer, m.Want(chains))
 
-    def on_want(self, session: Session, want: m.Want, now: int) -> None:
-        """Serve pending entries, parents first: as many as one answer may hold, and then the names of what is left."""
+    def serve(self, session: Session, chains: Sequence[tuple[bytes, int, bytes]]) -> tuple[int, int]:
+        """Serve pending entries, parents first: as many as one answer may hold, and then the names of what is left.
+
+        Returns how many entries were looked through for it, and how many bytes it has.
+        """
         pool = self._ledger.pool
-        floor = {device: seq for device, seq, _ in want.chains}
+        floor: dict[bytes, int] = {}
+        for device, seq, _ in chains:
+            floor[device] = min(seq, floor.get(device, seq))
         # A dict and no set: two nodes that are asked the same send the same, in the same order.
-        asked = {entry_id: seq for _, seq, entry_id in want.chains if entry_id in pool.entries}
+        asked = {entry_id: seq for _, seq, entry_id in chains if entry_id in pool.entries}
         found, _ = pool.closure(asked)
         rows = [
             row
@@ -319,7 +322,7 @@ class Sync:
         rows.sort(key=_place)
         # Where a device has branched its numbers do not tell what has come: then it goes on where the answer ended.
         ends: dict[bytes, tuple[int, bytes] | None] = {}
-        for device, seq, entry_id in want.chains:
+        for device, seq, entry_id in chains:
             cut = session.cuts.pop(entry_id, None)
             if entry_id in asked:
                 end = cut[1] if cut is not None and cut[0] == seq else None
@@ -343,6 +346,7 @@ class Sync:
         heads = [(entry.device, entry.seq, entry.id) for entry_id in left for entry in [pool.entries[entry_id].entry]]
         for start in range(0, len(heads), _HEADS_PER_PART):
             self.send(session.peer, m.New(heads[start : start + _HEADS_PER_PART]))
+        return len(found), size
 
     def on_get_blocks(self, session: Session, ask: m.GetBlocks) -> None:
         """Serve blocks, as many as one answer may hold, and as fast as there is room for them."""

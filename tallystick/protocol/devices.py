@@ -156,7 +156,7 @@ def approvals_needed(state: State, member_id: bytes, at: int) -> int:
 def note_sign_of_life(state: State, device: Device, at: int) -> None:
     """A device has written something. One that was there long before a request for other keys vetoes it."""
     for request_id, row in sorted(state.recoveries.items()):
-        if row.member == device.member and _speaks(row, device) and at >= row.at and not row.vetoed:
+        if row.member == device.member and speaks_against(row, device) and at >= row.at and not row.vetoed:
             state.recoveries.set(request_id, msgspec.structs.replace(row, vetoed=True))
 
 
@@ -179,8 +179,11 @@ def overrule(act: Act, request_id: bytes) -> None:
             recover(act, request_id)
 
 
-def _speaks(row: Recovery, device: Device) -> bool:
-    """A device that was lost with a revocation says nothing any more; one that forked may still be the member's."""
+def speaks_against(row: Recovery, device: Device) -> bool:
+    """Whether what a device signs is a veto: it was there long before the request.
+
+    One that was lost with a revocation says nothing any more; one that forked may still be the member's.
+    """
     return device.since <= row.at - KNOWN_MS and device.status in ("active", "frozen")
 
 

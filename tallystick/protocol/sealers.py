@@ -31,7 +31,7 @@ def change_sealers(act: Act, authors: AbstractSet[bytes]) -> None:
     state = act.state
     _note_presence(act, authors)
     count = len(active_sealers(state))
-    room = max(1, count // 3)
+    most = room = max(1, count // 3)
     for number, row in sorted(state.sealers.items()):
         if row.status == "requested":
             # A request of somebody who has gone is nobody's.
@@ -55,7 +55,7 @@ def change_sealers(act: Act, authors: AbstractSet[bytes]) -> None:
             state.sealers.set(number, msgspec.structs.replace(row, status="active", seen=act.context.time))
             count += 1
             room -= 1
-    _bench(act)
+    _bench(act, most)
 
 
 def is_agreed(act: Act, row: Sealer) -> bool:
@@ -105,14 +105,14 @@ def _bring_back(act: Act, authors: AbstractSet[bytes], count: int, room: int) ->
     return count, room
 
 
-def _bench(act: Act) -> None:
-    """Bench the fewest absent sealers for which the quorum is least, longest absent first."""
+def _bench(act: Act, most: int) -> None:
+    """Bench the fewest absent sealers, `most` at most, for which the quorum is least; longest absent first."""
     state = act.state
     absence = act.charter.finality.absence
     sealing = [(number, row) for number, row in sorted(state.sealers.items()) if row.status in ("active", "leaving")]
     absent = sorted((row.seen, number) for number, row in sealing if row.seen + absence <= act.context.time)
     count = len(sealing)
-    most = min(max(1, count // 3), len(absent), count - 1)
+    most = min(most, len(absent), count - 1)
     if most <= 0:
         return
     benched = min(range(most + 1), key=lambda k: (quorum(count - k), k))

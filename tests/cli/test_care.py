@@ -88,6 +88,9 @@ def test_ticket_that_leads_nowhere_is_warned_about(ana: Caller, passphrase: Path
     called = ana("invite")
     assert called.out.splitlines()[-1].startswith("tally1")
     assert "it names no address" in called.err
+    # Nobody who has no network needs a node.
+    assert "`tally bundle out FILE --full`" in called.err
+    assert "must run" not in called.err
     assert ana("invite", "--json", "--as", "observer").value["ticket"].startswith("tally1")
 
 

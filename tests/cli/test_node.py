@@ -170,6 +170,7 @@ def test_newcomer_joins_with_a_ticket(node: Running, tally: Caller, passphrase: 
 
     again = process("--home", bo, "join", ticket, "--yes", "--json", **environment)
     assert (again.code, again.error["code"]) == (2, "home-exists")
+    assert "asks again with new keys" in again.error["hint"]
 
 
 def test_ticket_that_leads_nowhere(node: Running, tally: Caller, passphrase: Path, home: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from typing import Any
 
 import pytest
 
+from tallystick.cli import progress_line
 from tallystick.cli.options import Options
-from tallystick.cli.progress_line import ProgressLine, bar
+from tallystick.cli.progress_line import ProgressLine, bar, slowly
 from tallystick.cli.render_peers import peers
 from tallystick.cli.render_status import status
 
@@ -114,3 +116,30 @@ def test_elsewhere_it_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
 def test_bar_is_never_wider_than_itself(done: int, whole: int, text: str) -> None:
     """Whatever the numbers are."""
     assert bar(done, whole) == text
+
+
+def test_what_takes_long_says_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, after a second, and nothing of it is left; a program is told nothing."""
+    said = threading.Event()
+
+    class Screen(Terminal):
+        def write(self, text: str) -> int:
+            if text.endswith("..."):
+                said.set()
+            return super().write(text)
+
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with slowly(Options(), "nobody waits long for this"):
+        assert not said.is_set()
+    assert "nobody waits" not in screen.getvalue()
+    monkeypatch.setattr(progress_line, "_SLOW_S", 0.0)
+    with slowly(Options(), "the others are asked for a block"):
+        assert said.wait(10)
+    assert screen.getvalue().endswith("the others are asked for a block ...\r\x1b[2K")
+    quiet = Options()
+    quiet.json = True
+    before = screen.getvalue()
+    with slowly(quiet, "for nobody"):
+        assert screen.getvalue() == before
+    assert screen.getvalue() == before

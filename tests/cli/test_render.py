@@ -353,6 +353,10 @@ def test_trial_says_what_would_happen() -> None:
             "asked for; finality waits for Ana and Bo",
         ),
         ({"sealed": 0, "pending": 2}, "asked for; the others must answer"),
+        (
+            {"sealed": 0, "pending": 2, "seals": False, "waits_for": ["Ana", "Bo"], "waits_for_least": 1},
+            "this computer does not seal, and so asks for no block; finality waits for Ana or Bo",
+        ),
     ],
 )
 def test_seal_says_what_came_of_it(answer: dict[str, Any], said: str) -> None:

@@ -253,6 +253,18 @@ async def slow_reader(line: Line, _: Member) -> None:
     await without_end(line, lambda: m.GetBlocks(1, 64, True))
 
 
+async def asks_again(line: Line, member: Member) -> dict[str, int]:
+    """Says hello, and asks for votes, heads and entries, thousands of times: few bytes, and an answer that has many."""
+    await line.greet()
+    end = trio.current_time() + STAY_S
+    asked = before = line.heads
+    while trio.current_time() < end:
+        hello = await line.greet()
+        await line.say(m.GetSealing(hello.height + 1), m.Heads(0, 1, True, []), m.Want([(bytes(32), 0, hello.digest)]))
+        asked += 1
+    return {"asked for heads": asked - before, "heads": line.heads - before}
+
+
 async def parts_without_end(line: Line, _: Member) -> None:
     """Begins messages of eight megabytes, and never ends one."""
     await line.greet()
@@ -290,6 +302,7 @@ ATTACKS: Final[dict[str, Attack]] = {
         far_ahead,
         lying_heads,
         slow_reader,
+        asks_again,
         parts_without_end,
         *GOSSIP,
         # Whoever seals and contradicts itself is convicted, and a device that has forked leaves entries that wait for

@@ -201,6 +201,8 @@ class Line:
         """How many entries the other side has asked for."""
         self.answers = 0
         """How many requests for blocks it has answered."""
+        self.heads = 0
+        """How often it has told its heads."""
         self.hello: m.Hello | None = None
         """The newest."""
         self.sealing: list[bytes] = []
@@ -230,7 +232,7 @@ class Line:
     def _hear(self, frame: bytes) -> None:
         # An array, and its name: what is of no interest is not decoded.
         name = frame[2 : 2 + (frame[1] & 0x1F)]
-        if name not in (b"hello", b"want", b"sealing", b"blocks_end"):
+        if name not in (b"hello", b"want", b"sealing", b"blocks_end", b"heads"):
             return
         match m.Reader().read(frame):
             case m.Hello() as hello:
@@ -241,6 +243,8 @@ class Line:
                 self.sealing += messages
             case m.BlocksEnd():
                 self.answers += 1
+            case m.Heads():
+                self.heads += 1
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait for something that the other side says; in vain where it has hung up."""

@@ -110,7 +110,7 @@ def test_three_who_never_meet_join_trade_and_seal(two: list[Computer], tmp_path:
 
 def test_whoever_carries_the_stick_is_told_where_to(two: list[Computer], tmp_path: Path) -> None:
     """Between two who seal it goes to and fro until there is a block, and each way ends with who is needed next."""
-    ana, bo, _ = two
+    ana, bo, cy = two
     stick = tmp_path / "stick"
     offer = ana.write("offer", step="roast", units=2)["entry"]
     height = ana.status()["height"]
@@ -128,6 +128,15 @@ def test_whoever_carries_the_stick_is_told_where_to(two: list[Computer], tmp_pat
     assert ana.done("show", offer)["status"] == bo.done("show", offer)["status"] == "sealed"
     # What is known everywhere leads nowhere.
     assert carry(ana, bo, stick)["next"] is None
+    # Cy has asked to come in, and seals nothing: only others can ask for the block.
+    come_in(cy, ana, tmp_path)
+    assert cy.done("seal")["seals"] is False
+    # A stick with what waits leads to those who seal, also where nobody has asked for a block.
+    with computers(tmp_path, "Dora", "Eva", config=ALONE) as (dora, eva):
+        establish(dora, charter("1h"))
+        come_in(eva, dora, tmp_path)
+        said = "what waits is sealed by Dora: `tally bundle out FILE`, and carry it there"
+        assert carry(eva, eva, stick)["next"] == said
 
 
 def test_what_is_wrong_with_a_file_is_said_and_changes_nothing(two: list[Computer], tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ BOUNDED = (
     "orphans",
     "heavy_orphans",
     "slow_reader",
+    "asks_again",
     "parts_without_end",
     "gossip_names",
     "gossip_flood",
@@ -162,6 +163,8 @@ def check_consequence(what: str, answer: dict[str, Any]) -> None:
     # What has not been read is no more than this at any time.
     assert answer["credit"] <= TransportLimits().inbox_bytes, what
     assert answer.get("asked", 0) <= HINTED_MAX, what
+    if what == "asks_again":
+        assert answer["heads"] < 20 < answer["asked for heads"]
     if what == "votes_of_a_sealer":
         assert answer["ready"] == 1
         assert (0 < answer["votes"] <= VOTES_MAX, 0 < answer["rounds"] <= ROUNDS_AHEAD_MAX) == (True, True)

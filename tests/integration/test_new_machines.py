@@ -40,6 +40,8 @@ def test_a_second_computer_joins_by_a_ticket_and_trades(trio_of: list[Computer])
     assert ticket.startswith("tallyd1")
     joined = new.done("join", "--device", ticket)
     assert joined["ledger_here"]
+    words = new.tally("init", "--confirm-words", "--words-file", "any")
+    assert "do nothing in the ledger that is here" in words.error["message"]
     refused = new.tally("join", "--device", ticket)
     assert (refused.code, refused.error["code"]) == (2, "home-exists")
     new.start()
@@ -127,6 +129,7 @@ def test_without_a_network_two_texts_and_a_bundle_are_carried(tmp_path: Path) ->
         assert ana.done("device", "add", "--reply", reply, "--label", "Cellar", "--yes")["status"] == "sealed"
         ana.done("bundle", "out", stick, "--full")
         assert new.done("join", "--device", ticket, "--bundle", stick)["ledger_here"]
+        assert [row["ok"] for row in new.tally("doctor").value if row["name"] == "words"] == [True]
         offer = new.done("offer", "roast", "3")
         assert offer["status"] == "pending"
         back = tmp_path / "back"
@@ -167,6 +170,10 @@ def test_the_recovery_words_bring_a_membership_back(tmp_path: Path) -> None:
         assert new.home.ledgers() == ()
         said = new.done("recover", "words", ticket, "--words-file", tmp_path / "Bo.words", "--yes")
         assert (said["kind"], said["handed_over"]) == ("device.claim", True)
+        # Those that were just typed are its words now, and not the ones that it was made with.
+        assert new.done("init", "--confirm-words", "--words-file", tmp_path / "Bo.words")["words_confirmed"]
+        made = new.tally("init", "--confirm-words", "--words-file", tmp_path / "New.words")
+        assert made.error["code"] == "other-words"
         new.start()
         seal([ana, new])
         rows = {row["status"]: row for row in new.done("device", "list")}
@@ -190,6 +197,19 @@ def test_the_recovery_words_bring_a_membership_back(tmp_path: Path) -> None:
     finally:
         for each in (ana, bo, new):
             each.clear()
+
+
+def test_who_asks_for_new_keys_is_told_how_that_stands(tmp_path: Path) -> None:
+    """By `status`, and by the partners themselves; a node that runs too early does not say `nobody`."""
+    with computers(tmp_path, "Ana", "Bo", "Cy", "New") as (ana, bo, cy, new):
+        gather([ana, bo, cy], sealing=False)
+        new.done("recover", "request", ana.done("recover", "ticket", "Bo")["ticket"], "--yes")
+        assert any("`tally recover status`" in each for each in new.status()["waits"])
+        assert new.done("recover", "status")[0]["state"] == "waits"
+        new.start()
+        said = new.tally("recover", "status")
+        assert (said.code, said.error["code"]) == (3, "no-ledger-yet")
+        assert "stop the node" in said.error["hint"]
 
 
 def test_a_backup_that_is_put_back_is_mute_until_the_others_were_met(tmp_path: Path) -> None:

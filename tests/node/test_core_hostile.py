@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tallystick.node import messages as m
-from tallystick.node.effects import AskRoom, HangUp, Pause, Resume, Send, Verified, Verify
+from tallystick.node.effects import AskRoom, HangUp, Pause, Resume, Send, Verified, Verify, Wake
 from tallystick.node.intake import (
     NAMED_TIMES,
     ORPHAN_BYTES_MAX,
@@ -24,6 +24,7 @@ from tallystick.node.sync import (
     ANSWER_BYTES_MAX,
     ANSWER_MS,
     ANSWERS_MAX,
+    HEADS_MS,
     HINTED_MAX,
     HINTS_MAX,
     NEEDED_MAX,
@@ -393,7 +394,10 @@ def _answers(cluster: Cluster, want: m.Want) -> Iterator[tuple[list[Entry], list
     while True:
         entries: list[Entry] = []
         left: list[bytes] = []
-        for effect in ana.live.handle(Frame(peer=bo.key, data=m.encode_message(want)), cluster.now):
+        effects = ana.live.handle(Frame(peer=bo.key, data=m.encode_message(want)), cluster.now)
+        if (rested := ana.live.dues.wake) is not None:
+            effects += ana.live.handle(Wake(), rested)
+        for effect in effects:
             assert isinstance(effect, Send)
             for frame in effect.frames:
                 match m.Reader().read(frame):
@@ -555,6 +559,7 @@ def test_parents_that_never_come_are_asked_for_so_often(recorded: tuple[Cluster,
         ]
         ana.live.intake.expire(cluster.clock(ana) + ORPHAN_MS + 1)
         _hand_over(cluster, loose)
+        ana.live.handle(Wake(), cluster.now + HEADS_MS)
         assert NEEDED_MAX // 2 < len(session.needed) <= NEEDED_MAX
         asked = max(session.needed.values())
     # What came to nothing makes room: whoever has the entries that are needed now is asked for them.

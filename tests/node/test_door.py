@@ -100,7 +100,7 @@ def test_rubbish_is_refused_in_our_own_words(request_: bytes, code: str, said: s
         ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socketpair())
         answer = b""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(api._serve_one, ours, do, trio.CapacityLimiter(1), None)
+            nursery.start_soon(api._serve_one, ours, do, trio.CapacityLimiter(1), api.Waiting(), None)
             nursery.start_soon(theirs.send_all, request_)
             async for part in theirs:
                 answer += part

@@ -46,3 +46,43 @@ async def test_a_crowd_that_reads_nothing_leaves_room_for_others() -> None:
         for peer in ana.peers():
             ana.disconnect(peer)
         assert ana._peers._queued.size_bytes == 0
+
+
+@in_trio
+async def test_nobody_is_dropped_for_what_waits_nowhere() -> None:
+    """Where the count of all that waits is wrong it is made anew; only what really waits costs somebody its place."""
+    limits = TransportLimits(outboxes_bytes=2 * 1024 * 1024)
+    ana, bo, cy = node(ANA, limits), node(BO), node(bytes([3]) * 32)
+    async with all_running(ana, bo, cy):
+        for each in (bo, cy):
+            await connect(each, ana)
+        # As of a session that none of the links knows any more.
+        ana._peers._queued.size_bytes += 10 * limits.outboxes_bytes
+        assert ana.send(bo.peer_key, bytes(1000))
+        assert set(ana.peers()) == {bo.peer_key, cy.peer_key}
+        assert ana._peers._queued.size_bytes == sum(map(ana.queued_bytes, ana.peers()))
+        # It is bounded all the same, and ends with whoever has most.
+        while (link := ana._peers.links.get(cy.peer_key)) is not None:
+            ana._peers._queued.size_bytes += limits.outboxes_bytes // 4
+            if not ana.send(cy.peer_key, bytes(100_000)):
+                assert link.dropped
+                break
+        assert ana.peers() == [bo.peer_key]
+        assert ana._peers._queued.size_bytes == ana.queued_bytes(bo.peer_key)
+
+
+@in_trio
+async def test_a_session_that_has_ended_leaves_nothing_behind() -> None:
+    """What waited there is counted no more, also where its link was dropped without it."""
+    ana, bo = node(ANA), node(BO)
+    async with all_running(ana, bo):
+        await connect(bo, ana)
+        link = ana._peers.links.get(bo.peer_key)
+        assert link is not None and link.session is not None
+        for _ in range(20):
+            ana.send(bo.peer_key, bytes(100_000))
+        session, link.session = link.session, None
+        assert session.queued_bytes > 0
+        link.drop("for this test")
+        await eventually(lambda: ana._peers._queued.size_bytes == 0)
+        assert session.queued_bytes == 0

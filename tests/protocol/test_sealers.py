@@ -189,6 +189,31 @@ def test_a_request_can_be_withdrawn_and_made_again() -> None:
     assert max(world.ledger.state.sealers.items())[1].member == world.people["cy"].member
 
 
+def test_who_withdraws_a_request_does_not_seal_meanwhile() -> None:
+    """Nobody has agreed to them; that one at most goes with a block is for those who seal."""
+    world = market()
+    request(world, "bo", "cy", "di")
+    world.seal()
+    for name in ("bo", "cy", "di"):
+        world.do(name, SealerOff())
+    executed = world.seal()
+    assert names(world) == ["ana"]
+    assert len(executed.sealers_next) == 1
+
+
+def test_who_rests_and_says_that_it_goes_does_not_seal_again() -> None:
+    """Whoever is on the bench is gone at once, though another one goes with the same block."""
+    world = sealing("bo", "cy")
+    world.alter("cy", away_until=world.now + 30 * DAY_MS)
+    world.offered("ana", "roast")
+    world.seal()
+    assert names(world) == ["ana", "bo"]
+    world.do("bo", SealerOff())
+    world.do("cy", SealerOff())
+    world.seal()
+    assert names(world) == ["ana"]
+
+
 # -- the bench ---------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +262,26 @@ def test_who_was_just_there_is_not_absent() -> None:
     world.do("ana", world.offer("bake"), time=seen + ABSENCE_MS)
     world.seal(seen + ABSENCE_MS)
     assert names(world) == ["ana", "bo", "cy"]
+
+
+def test_who_comes_back_makes_no_room_for_the_bench() -> None:
+    """A third of those who sealed this block, not of those who seal the next: of five one, though a sixth is back."""
+    world = market()
+    state = world.ledger.state
+    template = state.members[world.people["ana"].member]
+    act = Act(state, world.ledger.context(world.now), world.now, world.ledger.id)
+    mark = state.mark()
+    state.sealers.delete(0)
+    for number in range(6):
+        who = number.to_bytes(32)
+        state.members.set(who, template)
+        state.devices.set(who, Device(who, who, "all", "active", 0, b"", 0))
+        state.keys.set(who, KeyUse("node", who))
+        seen = world.now - ABSENCE_MS - 1 if number < 2 else world.now
+        state.sealers.set(number, Sealer(who, who, who, "benched" if number == 5 else "active", seen))
+    change_sealers(act, {(5).to_bytes(32)})
+    assert [row.status for _, row in sorted(state.sealers.items())] == ["benched", *["active"] * 5]
+    state.rollback(mark)
 
 
 def test_a_ready_is_a_sign_of_life() -> None:

@@ -142,6 +142,8 @@ def test_an_old_device_stops_a_request_and_a_vote_overrules_it(cluster: Cluster)
     for name in ("ana", "bo"):
         cluster.do(name, "recover_approve", {"request": "cy"})
         cluster.run(1000)
+    (text,) = (row["text"] for row in cluster.do("cy", "inbox") if row["what"] == "veto")
+    assert text.endswith("whatever you sign now stops it")
     offer(cluster, "cy")
     settle(cluster)
     assert _ask(cluster, "ana", entry, node)["vetoed"]
@@ -155,6 +157,19 @@ def test_an_old_device_stops_a_request_and_a_vote_overrules_it(cluster: Cluster)
         cluster.run(5000)
     _skip(cluster, 20 * DAY_MS)
     assert _ask(cluster, "ana", entry, node)["state"] == "recovered"
+
+
+def test_a_computer_that_is_too_new_to_stop_a_request_is_told_so(cluster: Cluster) -> None:
+    """Only one that was there thirty days before it can: whoever trusted in a signature would lose the membership."""
+    partners(cluster, "ana", "bo", "cy", seal=False)
+    entry, node = _request(cluster, "cy")
+    _ask(cluster, "ana", entry, node)
+    cluster.run(1000)
+    (text,) = (row["text"] for row in cluster.do("cy", "inbox") if row["what"] == "veto")
+    assert "too new to stop it" in text
+    offer(cluster, "cy")
+    settle(cluster)
+    assert not _ask(cluster, "ana", entry, node)["vetoed"]
 
 
 def _skip(cluster: Cluster, ms: int) -> None:

@@ -62,7 +62,12 @@ def _in(options: Options, file: str, passphrase_file: str | None) -> int:
         lines += [clean(answer[key]) for key in ("gap", "next") if answer[key]]
         output.result("\n".join(lines))
     if damage:
-        raise CommandError("bundle-damaged", f"the bundle is damaged: {damage}", exit_code=ExitCode.DAMAGED)
+        raise CommandError(
+            "bundle-damaged",
+            f"the bundle is damaged: {damage}",
+            hint="what was sound before the damage has been taken; copy the file again for the rest",
+            exit_code=ExitCode.DAMAGED,
+        )
     return 0
 
 

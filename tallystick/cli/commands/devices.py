@@ -164,7 +164,7 @@ def join_as_device(
     from tallystick.node.arriving import check_is_new
     from tallystick.node.device_ticket import device_reply_text, read_device_ticket_untrusted
     from tallystick.node.enrolment import reply_to
-    from tallystick.node.identity import read_node_secret
+    from tallystick.node.identity import follow_words, read_node_secret
 
     read_ticket = read_device_ticket_untrusted(ticket)
     home = open_home(options)
@@ -188,9 +188,13 @@ def join_as_device(
 
     if read_ticket.expires < now_ms():
         raise CommandError("ticket-expired", "this ticket has expired", exit_code=ExitCode.UNTRUSTED)
-    from tallystick.cli.run_node import enrol
+    from tallystick.cli.progress_line import slowly
 
-    entry, is_here = enrol(home, read_ticket, key)
+    with slowly(options, "your other computer is asked, and the ledger fetched"):
+        from tallystick.cli.run_node import enrol
+
+        entry, is_here = enrol(home, read_ticket, key)
+    follow_words(home)
     _show_joined(options, entry.id.hex(), read_ticket.place.ledger, key.public, is_here=is_here)
     return 0
 
@@ -199,12 +203,13 @@ def _join_from_bundle(home: Home, options: Options, ticket: Any, bundle: str, pa
     from tallystick.cli.commands.bundle import bundle_args
     from tallystick.node.arriving import check_is_added, unpacked
     from tallystick.node.clock import now_ms
-    from tallystick.node.identity import read_identity
+    from tallystick.node.identity import follow_words, read_identity
 
     device_key = read_identity(home).device
     now = now_ms()
     with unpacked(home, ticket.place, bundle_args(options, bundle, passphrase_file), now) as core:
         check_is_added(core, device_key, now)
+    follow_words(home)
     _show_joined(options, None, ticket.place.ledger, device_key, is_here=True)
     return 0
 

@@ -38,10 +38,13 @@ def _join(
     if bundle is not None:
         return _join_from_bundle(options, home, read, bundle_args(options, bundle, passphrase_file))
     # From here on others are asked, which needs what is slow to import.
-    from tallystick.cli.run_node import agree, read_terms
+    from tallystick.cli.progress_line import slowly
 
     output.detail(options, "asking a partner's node for the charter")
-    terms = read_terms(home, read)
+    with slowly(options, "a partner's node is asked for the charter"):
+        from tallystick.cli.run_node import agree, read_terms
+
+        terms = read_terms(home, read)
     if options.dry_run:
         _show_trial(terms, options)
         return 0
@@ -115,7 +118,9 @@ def _show_trial(terms: Joining, options: Options) -> None:
 
 def _show_joined(terms: Joining, entry: str, device: bytes, options: Options) -> None:
     from tallystick.crypto.words import fingerprint
+    from tallystick.node.identity import need_words
 
+    need_words(terms.home)
     words = fingerprint(device)
     if options.json:
         output.result_json(

@@ -109,7 +109,10 @@ def _seal(options: Options, unmute: bool, accept_loss: bool) -> int:
         return _seal_trial(client, options)
     if unmute:
         return _unmute(home, client, options, accept_loss=accept_loss)
-    answer = client.unsigned("seal", {"wait_s": 10} if client.has_node() else {})
+    from tallystick.cli.progress_line import slowly
+
+    with slowly(options, "the others are asked for a block"):
+        answer = client.unsigned("seal", {"wait_s": 10} if client.has_node() else {})
     _show_seal(answer, options)
     return 0
 
@@ -143,12 +146,13 @@ def _show_seal(answer: dict[str, Any], options: Options) -> None:
 
 def _seal_trial(client: Client, options: Options) -> int:
     status = client.read("status", {})
+    seals = any(row["partner"] == status.get("me") for row in status.get("sealers") or ())
     if options.json:
         output.result_json({key: status.get(key) for key in ("height", "pending", "sealers", "quorum", "waiting_for")})
         return 0
     from tallystick.cli.render_status import sealing_text
 
-    output.result("nothing was asked for\n" + sealing_text({**status, "sealed": 0}, asked=False))
+    output.result("nothing was asked for\n" + sealing_text({**status, "sealed": 0, "seals": seals}, asked=False))
     return 0
 
 

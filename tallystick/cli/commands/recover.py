@@ -13,6 +13,7 @@ from tallystick.cli.files import read_text, try_new
 from tallystick.cli.reads import open_home
 from tallystick.cli.text import clean, plural, short
 from tallystick.node.clock import now_ms
+from tallystick.node.errors import ExitCode
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -81,11 +82,16 @@ def _words(
     if bundle is not None:
         outcome = _claim_from_bundle(home, options, place, recovery, key, which, bundle, passphrase_file)
     else:
-        from tallystick.cli.run_node import come_back
+        from tallystick.cli.progress_line import slowly
 
-        outcome = come_back(home, place, recovery, key, which)
+        with slowly(options, "the ledger is fetched from a partner"):
+            from tallystick.cli.run_node import come_back
+
+            outcome = come_back(home, place, recovery, key, which)
     from tallystick.cli.writes import show_outcome
+    from tallystick.node.identity import use_words
 
+    use_words(home, recovery.public)
     show_outcome(outcome, options)
     if not outcome.get("handed_over", True):
         output.note(options, "nobody has taken it yet: `tally node` hands it on, or `tally bundle out FILE`")
@@ -196,10 +202,13 @@ def _request(options: Options, ticket: str) -> int:
     check_is_new(home, read.place.ledger)
     ask.confirm(options, "Ask partners to give you new keys? It takes 30 days, and any old computer of yours stops it.")
     key = keys.signing_key(home, options)
-    from tallystick.cli.run_node import ask_for_keys
+    from tallystick.cli.progress_line import slowly
     from tallystick.crypto.words import fingerprint
 
-    entry, answer = ask_for_keys(home, read, key, now_ms())
+    with slowly(options, "a partner's node is asked"):
+        from tallystick.cli.run_node import ask_for_keys
+
+        entry, answer = ask_for_keys(home, read, key, now_ms())
     row = {"request": entry.id.hex(), "ledger": read.place.ledger.hex(), "fingerprint": fingerprint(key.public)}
     if options.json:
         output.result_json({**row, **answer})
@@ -242,6 +251,15 @@ def _status(options: Options) -> int:
         return 0
     from tallystick.cli.reads import run
 
+    client = Client(home, options)
+    if client.has_node() and not client.read("status", {})["height"]:
+        # It runs with nobody who would let it in, and holds what would be asked about.
+        raise CommandError(
+            "no-ledger-yet",
+            "the ledger is not here yet",
+            hint="who has asked for new keys: stop the node (Ctrl-C), then `tally recover status` asks the partners",
+            exit_code=ExitCode.NOT_FOUND,
+        )
     return run("recoveries", {}, options)
 
 
@@ -259,9 +277,12 @@ def _own_request(home: Home, ledger: bytes, options: Options) -> dict[str, Any] 
         store.close()
     if not waits:
         return None
-    from tallystick.cli.run_node import ask_again
+    from tallystick.cli.progress_line import slowly
 
-    return ask_again(home, ledger)
+    with slowly(options, "a partner's node is asked"):
+        from tallystick.cli.run_node import ask_again
+
+        return ask_again(home, ledger)
 
 
 def _state_text(answer: dict[str, Any]) -> str:

@@ -130,7 +130,7 @@ def _found(options: Options, charter: str) -> int:
     from tallystick.cli.text import clean, stamp
     from tallystick.node.clock import now_ms
     from tallystick.node.founding import found as start_ledger
-    from tallystick.node.identity import read_identity
+    from tallystick.node.identity import need_words, read_identity
     from tallystick.protocol.charter_lint import lint
 
     rules = read_charter_file(Path(charter))
@@ -148,6 +148,7 @@ def _found(options: Options, charter: str) -> int:
         f"as {clean(identity.name)}?",
     )
     ledger = start_ledger(home, rules, keys.signing_key(home, options), now).hex()
+    need_words(home)
     if options.json:
         output.result_json(
             {"entry": ledger, "kind": "found", "status": "sealed", "reason": None, "deal": None, "height": 1}
@@ -176,7 +177,8 @@ def _founding_trial(options: Options, rules: Any, name: str, warnings: list[str]
     moves = [move for move in moves if move[2]]
     if options.json:
         postings = [
-            {"commodity": "POINT", "from": source, "to": target, "amount": amount, "rule": rule, "formula": f"{amount}"}
+            {"commodity": "POINT", "from": source, "to": target, "from_name": None, "to_name": None}
+            | {"amount": amount, "rule": rule, "formula": f"{amount}"}
             for source, target, amount, rule in moves
         ]
         output.result_json(

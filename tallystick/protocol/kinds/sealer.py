@@ -42,8 +42,13 @@ class SealerOff(Body, frozen=True, kw_only=True):
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "partner"
 
     def apply(self, act: Act) -> None:
-        for number, row in sorted(act.state.sealers.items()):
+        sealers = act.state.sealers
+        for number, row in sorted(sealers.items()):
             if row.member == act.author_id and row.status != "leaving":
-                act.state.sealers.set(number, msgspec.structs.replace(row, status="leaving"))
+                if row.status == "active":
+                    sealers.set(number, msgspec.structs.replace(row, status="leaving"))
+                else:
+                    # It does not seal: if it were leaving it would, until there is room for it to go.
+                    sealers.delete(number)
                 return
         raise EntryError(Reason.NOT_FOUND, "this member does not seal")
