@@ -188,9 +188,10 @@ def command_of(args: Sequence[str]) -> str:
 
 
 def run(args: Sequence[str]) -> int:
-    """Read the arguments with click and do what they say."""
+    """Read the arguments with click and do what they say. `help COMMAND` is `COMMAND --help`."""
+    words = [*args[1:], "--help"] if args and args[0] == "help" else list(args)
     try:
-        code = tally.main(args=list(args), prog_name="tally", standalone_mode=False)
+        code = tally.main(args=words, prog_name="tally", standalone_mode=False)
     except click.exceptions.Exit as stopped:
         return stopped.exit_code
     except click.Abort:

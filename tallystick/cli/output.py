@@ -63,6 +63,9 @@ def to_json(value: Any) -> str:
 def close() -> None:
     """Hand out what is still held back, and see to it that Python's own farewell finds nothing to complain about."""
     for stream in (sys.stdout, sys.stderr):
+        # A process may be started without one.
+        if stream is None:
+            continue
         try:
             stream.flush()
         except (BrokenPipeError, ValueError):
@@ -70,7 +73,6 @@ def close() -> None:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    # A process may be started without one.
     if stream is None:
         return
     try:

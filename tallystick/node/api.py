@@ -267,7 +267,11 @@ async def _carry_out(request: h11.Request, body: bytes, do: Do, door: Door | Non
                 return 415, _error("content-type", "the body must be application/json", exit_code=ExitCode.USAGE)
             args = _read_object(body.decode("utf-8"))
         else:
-            args = _read_object(parse_qs(target.query).get("args", ["{}"])[0])
+            query = parse_qs(target.query, keep_blank_values=True)
+            if query.keys() - {"args"}:
+                said = "the arguments are one JSON object: ?args={...}"
+                return 400, _error("bad-argument", said, exit_code=ExitCode.USAGE)
+            args = _read_object(query.get("args", ["{}"])[0])
     except (ValueError, RecursionError) as error:
         return 400, _error("bad-json", f"the arguments are no JSON object: {_fault(error)}", exit_code=ExitCode.USAGE)
     try:

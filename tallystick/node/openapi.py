@@ -52,6 +52,10 @@ _WRITTEN: Final = {
         "reason": {"type": ["string", "null"]},
         "deal": {"type": ["string", "null"]},
         "height": {"type": ["integer", "null"]},
+        "ticket": {"type": "string"},
+        "waits_for": {"type": "array"},
+        "waits_for_least": {"type": "integer"},
+        "warnings": {"type": "array", "items": {"type": "string"}},
     },
 }
 

@@ -82,7 +82,7 @@ class OfferRefArgs(Args, frozen=True, kw_only=True):
     note: Words | None = None
 
 
-class EvidenceArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class EvidenceFileArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     size: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     name: Annotated[str, msgspec.Meta(max_length=255)] = ""
@@ -95,7 +95,7 @@ class DealArgs(Args, frozen=True, kw_only=True):
 
 class DeliverArgs(DealArgs, frozen=True, kw_only=True):
     units: Count
-    evidence: Annotated[tuple[EvidenceArgs, ...], msgspec.Meta(max_length=16)] = ()
+    evidence: Annotated[tuple[EvidenceFileArgs, ...], msgspec.Meta(max_length=16)] = ()
     public: bool = False
     """Every member may have the files, not only who has to judge them."""
 

@@ -70,6 +70,16 @@ def test_every_command_has_help(tally: Caller, name: str) -> None:
     assert called.out.startswith(f"Usage: tally {name}")
 
 
+@pytest.mark.parametrize(
+    ("line", "same"), [("help", "--help"), ("help vote", "vote --help"), ("help propose role", "propose role --help")]
+)
+def test_help_is_also_a_word(tally: Caller, line: str, same: str) -> None:
+    """What people type first."""
+    called = tally(*line.split())
+    assert called == tally(*same.split())
+    assert called.out.startswith("Usage: tally")
+
+
 def test_version(tally: Caller) -> None:
     """One line."""
     assert tally("--version").out == f"tally {__version__}\n"

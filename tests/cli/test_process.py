@@ -111,6 +111,16 @@ def test_reader_that_has_gone_is_no_error(place: Path, line: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("line", [["log"], ["points"], ["status", "--json"], ["--help"], ["nonsense"]])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_is_no_fault(place: Path, line: list[str], closed: str) -> None:
+    """A command may be started without any of them; it ends as ever, and with no traceback."""
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "tallystick", *line]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60)
+    assert done.returncode == (2 if line == ["nonsense"] else 0)
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 #: Ctrl-C while this module is being imported.
 INTERRUPTED = """
 import sys

@@ -73,3 +73,8 @@ def test_what_has_none_is_named_in_the_documents() -> None:
     text = (ROOT / "docs" / "spec" / "api.md").read_text(encoding="utf-8")
     section = text.split("## Without a node")[1].split("\n## ")[0]
     assert {name for name in names() if f"`tally {name}" in section} == WITHOUT
+
+
+def test_the_description_names_no_modules() -> None:
+    """Two kinds of arguments with one name would be told apart by where they live in the program."""
+    assert [name for name in document()["components"]["schemas"] if "." in name] == []

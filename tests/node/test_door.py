@@ -88,6 +88,11 @@ def test_the_home_says_where_the_door_is(tmp_path: Path) -> None:
         (_posted(b'{"n":"\xff"}'), "bad-json", "it is not UTF-8"),
         (_posted(b'{"n":1,"n":2}'), "bad-json", "a name stands twice"),
         (_posted(b"[]"), "bad-json", "not an object"),
+        (
+            b"GET /v1/explain?id=Ana HTTP/1.1\r\nHost: x\r\n\r\n",
+            "bad-argument",
+            "the arguments are one JSON object: ?args={...}",
+        ),
     ],
 )
 def test_rubbish_is_refused_in_our_own_words(request_: bytes, code: str, said: str) -> None:
