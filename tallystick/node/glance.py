@@ -19,7 +19,7 @@ import msgpack
 from tallystick.node import layout
 from tallystick.node.foresight import Foreseen, foreseen
 from tallystick.node.names import shown, stored_name
-from tallystick.node.status_words import ALONE, ASKED, RULES_KNOWN, away_words, fork_words
+from tallystick.node.status_words import RULES_KNOWN, away_words, fork_words, standing_words
 from tallystick.protocol.quorum import quorum
 
 if TYPE_CHECKING:
@@ -148,7 +148,6 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
     sealers = [row for _, row in sorted((int(path[7:]), row) for path, row in _rows(store, "sealer/"))]
     sealing = [row for row in sealers if row[3] in ("active", "leaving")]
     my_status = None if mine is None else mine[1] if mine[1] != "active" else mine[0]
-    standing = ALONE if my_status is None else ASKED if my_status == "applicant" else None
     return {
         "name": shown(charter["name"]),
         "block": block_id.hex(),
@@ -176,7 +175,7 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
         "my_status": my_status,
         "sealing": None,
         "addresses": [],
-        "waits": [each for each in (away_words(len(sealing)), fork_words(len(sealing)), standing) if each],
+        "waits": [each for each in (away_words(len(sealing)), fork_words(len(sealing)), standing_words(my_status)) if each],
         "sold": False,
         "asking": [],
     }

@@ -206,11 +206,7 @@ def _my_status(view: View) -> str | None:
 
 
 def _standing_words(view: View) -> str | None:
-    if view.me is None:
-        return status_words.ALONE
-    if _my_status(view) == "applicant":
-        return status_words.ASKED
-    return _device_words(view)
+    return status_words.standing_words(_my_status(view)) or _device_words(view)
 
 
 def _device_words(view: View) -> str | None:

@@ -19,6 +19,7 @@ MUTE: Final = "the database is older than what this device has signed: it neithe
 #: A key that has asked once is no good for a second request.
 AGAIN: Final = "whoever was not let in asks again with new keys: `tally --home DIR init`, then `tally join`"
 ALONE: Final = f"this device is no member's in this ledger; {AGAIN}"
+REFUSED: Final = f"a partner has refused your request to come in; {AGAIN}"
 ASKED: Final = "you have asked to come in: partners vouch for you with `tally admit`"
 SOLD: Final = "the whole has been sold: only what settles that is left to do; `tally settlement` shows what"
 BENCHED: Final = "this computer was away, and rests from sealing: what you sign next brings it back"
@@ -28,6 +29,13 @@ EMPTY: Final = "the ledger is not here yet: `tally node` fetches it from a partn
 
 #: The rules that this program knows (finality, rules).
 RULES_KNOWN: Final = 1
+
+
+def standing_words(my_status: str | None) -> str | None:
+    """What somebody is told who is no member, or not yet; None of a member."""
+    if my_status is None:
+        return ALONE
+    return {"applicant": ASKED, "refused": REFUSED}.get(my_status)
 
 
 def update_words(version: int) -> str | None:

@@ -217,6 +217,7 @@ def test_second_ledger_of_a_home_must_be_named_from_then_on(tally: Caller, chart
     second = tally("found", charter, "--yes")
     ledger = second.out.split("ledger ")[1][:8]
     assert f"2 ledgers are here now: name one with --ledger {ledger}, TALLY_LEDGER" in second.err
+    assert "another one begins: 1 ledger is in this home already" in second.err
     assert tally("points").code == 3
     assert tally("points", "--ledger", ledger).code == 0
     charter.write_text(charter.read_text(encoding="utf-8").replace("sponsors     = 3", "sponsors     = 1"))

@@ -10,12 +10,13 @@ import pytest
 from tallystick.cli.render import RENDER
 from tallystick.node.glance import glance
 from tallystick.node.reads import READS
-from tallystick.node.status_words import BENCHED
+from tallystick.node.status_words import BENCHED, REFUSED
 from tallystick.protocol.kinds.admit import Admit
 from tallystick.protocol.kinds.approve import Approve
 from tallystick.protocol.kinds.away import Away, Back
 from tallystick.protocol.kinds.claim import Claim
 from tallystick.protocol.kinds.propose import Propose
+from tallystick.protocol.kinds.refuse import Refuse
 from tallystick.protocol.kinds.sealer import SealerOn
 from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.lot_pages import LOTS_MAX
@@ -115,6 +116,14 @@ def test_who_rests_from_sealing_is_told_what_brings_it_back() -> None:
     kept.seal()
     assert BENCHED not in READS["status"](kept.look("cy"), {})["waits"]
     both(kept, "status", "cy")
+
+
+def test_who_was_refused_is_told_how_to_ask_again(vesting: Kept) -> None:
+    """With new keys: those of before have asked."""
+    vesting.do("ana", Refuse(member=vesting.people["dora"].member))
+    vesting.seal()
+    assert REFUSED in READS["status"](vesting.look("dora"), {})["waits"]
+    both(vesting, "status", "dora")
 
 
 def test_no_glance_at_what_has_been_sold() -> None:

@@ -127,7 +127,7 @@ init: Final = command(
 
 def _found(options: Options, charter: str) -> int:
     from tallystick.cli.commands.charter import read_charter_file
-    from tallystick.cli.text import clean, stamp
+    from tallystick.cli.text import clean, plural, stamp
     from tallystick.node.clock import now_ms
     from tallystick.node.founding import found as start_ledger
     from tallystick.node.identity import need_words, read_identity
@@ -142,6 +142,8 @@ def _found(options: Options, charter: str) -> int:
         warn(options, each)
     if options.dry_run:
         return _founding_trial(options, rules, identity.name, warnings)
+    if here := home.ledgers():
+        output.note(options, f"another one begins: {plural(len(here), "ledger is", "ledgers are")} in this home already")
     ask.confirm(
         options,
         f"It is {stamp(now)} on this computer. Found {clean(rules.name)}, with {rules.points.pool} points, "
