@@ -148,6 +148,7 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
     sealers = [row for _, row in sorted((int(path[7:]), row) for path, row in _rows(store, "sealer/"))]
     sealing = [row for row in sealers if row[3] in ("active", "leaving")]
     my_status = None if mine is None else mine[1] if mine[1] != "active" else mine[0]
+    said = (away_words(len(sealing)), fork_words(len(sealing)), standing_words(my_status))
     return {
         "name": shown(charter["name"]),
         "block": block_id.hex(),
@@ -175,7 +176,7 @@ def _status(store: Store, now: int, device: bytes, block_id: bytes, time: int) -
         "my_status": my_status,
         "sealing": None,
         "addresses": [],
-        "waits": [each for each in (away_words(len(sealing)), fork_words(len(sealing)), standing_words(my_status)) if each],
+        "waits": [each for each in said if each],
         "sold": False,
         "asking": [],
     }

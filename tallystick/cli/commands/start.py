@@ -143,7 +143,8 @@ def _found(options: Options, charter: str) -> int:
     if options.dry_run:
         return _founding_trial(options, rules, identity.name, warnings)
     if here := home.ledgers():
-        output.note(options, f"another one begins: {plural(len(here), "ledger is", "ledgers are")} in this home already")
+        are = plural(len(here), "ledger is", "ledgers are")
+        output.note(options, f"another one begins: {are} in this home already")
     ask.confirm(
         options,
         f"It is {stamp(now)} on this computer. Found {clean(rules.name)}, with {rules.points.pool} points, "
