@@ -65,6 +65,8 @@ Event = TransportEvent | Verified | Wake
 EVIDENCE: Final = b"evidence/"
 #: How often what was lost is repaired.
 REPAIR_MS: Final = 5_000
+#: What a device is whose node may sync.
+_LIVE: Final = ("active", "frozen")
 #: Kinds of entries after which everybody's devices are the same as before.
 _DEALS: Final = frozenset(
     ("offer", "withdraw", "endorse", "accept", "deliver", "return", "approve", "reject", "cancel", "cosign")
@@ -107,6 +109,8 @@ class NodeCore:
         """Why this node trusts its ledger no more; nothing is sealed then."""
         self.disagreement: OtherResultError | None = None
         """A sealed block that has another result here."""
+        self._devices: dict[PeerKey, bytes] = {}
+        """Node key -> the device that it was found to belong to."""
         self._fresh: set[bytes] = set()
         """Pending entries that are not stored yet: that is done with the block that is being worked through."""
         self.on_block: Callable[[int], None] | None = None
@@ -199,7 +203,7 @@ class NodeCore:
             return False
         if self.guests.get(peer, 0) > self.now:
             return True
-        return _is_in(self.people(), peer)
+        return _is_in(self.people(), peer, self._devices)
 
     def people(self) -> State:
         """The state with everything pending, as far as it says who is there; the founding has to be known.
@@ -575,12 +579,20 @@ class NodeCore:
         self.blobs.tick(self.now)
 
 
-def _is_in(state: State, peer: PeerKey) -> bool:
-    """Whether a node key belongs to an active device in this state."""
+def _is_in(state: State, peer: PeerKey, devices: dict[PeerKey, bytes]) -> bool:
+    """Whether a node key belongs to an active device in this state. `devices` has what was found so before."""
     use = state.keys.get(peer)
     if use is None or use.use not in ("node", "convicted"):
         return False
     member = state.members.get(use.owner)
     if member is None or member.status == "refused":
         return False
-    return any(device.node_key == peer and device.status in ("active", "frozen") for device in state.devices.values())
+    # Asked for each of hundreds of connections whenever somebody comes in, and of each there is one device for ever.
+    known = state.devices.get(devices.get(peer, b""))
+    if known is not None and known.node_key == peer and known.status in _LIVE:
+        return True
+    for key, device in state.devices.items():
+        if device.node_key == peer and device.status in _LIVE:
+            devices[peer] = key
+            return True
+    return False

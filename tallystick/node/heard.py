@@ -8,7 +8,7 @@ Source: docs/spec/finality.md#messages
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tallystick.crypto.signatures import is_valid
 from tallystick.node.intake import BlameError
@@ -18,6 +18,32 @@ from tallystick.protocol.sealing import Sealing, read_sealing_untrusted, signer_
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+
+#: Messages of a height that cost nothing when they come again.
+SEEN_MAX: Final = 16_384
+
+
+class Seen:
+    """Digests of messages that were looked at, and no more of them than fit: a height may last for weeks."""
+
+    def __init__(self) -> None:
+        self._digests: set[bytes] = set()
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._digests
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def add(self, digest: bytes) -> None:
+        if len(self._digests) >= SEEN_MAX:
+            self._digests.clear()
+        self._digests.add(digest)
+
+    def clear(self) -> None:
+        """Forget all: what is wanted may have been here before."""
+        self._digests.clear()
 
 
 def read_heard_untrusted(data: bytes, signers: Collection[bytes] | None) -> Sealing | None:

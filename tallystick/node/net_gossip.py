@@ -26,6 +26,7 @@ from libp2p.pubsub.mcache import MessageCache
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
+from libp2p.pubsub.utils import safe_bytes_from_hex
 from libp2p.pubsub.validators import signature_validator
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils import encode_varint_prefixed
@@ -47,7 +48,11 @@ _SEEN_MAX: Final = 50_000
 _SEEN_S: Final = 300.0
 _MESSAGES_PER_S: Final = 200.0
 _BURST: Final = 2000.0
+_UNIT_BYTES: Final = 8 * 1024
+"""A message counts once for so many bytes; what an honest node says has fewer."""
 _IDS_MAX: Final = 1024
+_IWANT_BYTES_MAX: Final = 256 * 1024
+"""Of the messages that one question is answered with: a few bytes name sixteen mebibytes."""
 _CACHE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
@@ -116,13 +121,14 @@ class _Rate:
         self._left = _BURST
         self._at = trio.current_time()
 
-    def take(self) -> bool:
+    def take(self, size_bytes: int = 0) -> bool:
         now = trio.current_time()
         self._left = min(_BURST, self._left + (now - self._at) * _MESSAGES_PER_S)
         self._at = now
-        if self._left < 1:
+        cost = 1 + size_bytes // _UNIT_BYTES
+        if self._left < cost:
             return False
-        self._left -= 1
+        self._left -= cost
         return True
 
 
@@ -267,7 +273,7 @@ class _Pubsub(CalmService, Pubsub):
                 if subscription.topicid == self.topic:
                     self.handle_subscription(peer, subscription)
             for message in rpc.publish:
-                if rate.take():
+                if rate.take(len(message.data)):
                     await self.push_msg(peer, message)
             if rpc.HasField("control"):
                 await self.router_.handle_rpc(rpc_pb2.RPC(control=self._ours(rpc.control)), peer)
@@ -281,7 +287,7 @@ class _Pubsub(CalmService, Pubsub):
             if each.topicID == self.topic:
                 kept.ihave.add(topicID=self.topic, messageIDs=_first(each.messageIDs))
         for each in control.iwant[:1]:
-            kept.iwant.add(messageIDs=_first(each.messageIDs))
+            kept.iwant.add(messageIDs=self._at_hand(_first(each.messageIDs)))
         for each in control.graft[:1]:
             if each.topicID == self.topic:
                 kept.graft.add(topicID=self.topic)
@@ -289,6 +295,19 @@ class _Pubsub(CalmService, Pubsub):
             if each.topicID == self.topic:
                 kept.prune.add(topicID=self.topic, backoff=min(each.backoff, 60))
         return kept
+
+    def _at_hand(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Of the messages that are asked for those that are here, as many as one answer may hold."""
+        size, found = 0, []
+        for each in ids:
+            key = safe_bytes_from_hex(each)
+            message = None if key is None else self.router_.mcache.get(key)
+            if message is not None:
+                size += len(message.data)
+                if size > _IWANT_BYTES_MAX:
+                    break
+                found.append(each)
+        return found
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
         """Judge a message; if it is good and new, deliver it and pass it on."""

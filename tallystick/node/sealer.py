@@ -17,7 +17,7 @@ from tallystick.node.alarms import disagree
 from tallystick.node.allowance import Allowance
 from tallystick.node.clock_words import ALONE_MS_MAX, doubt_words
 from tallystick.node.early import Early
-from tallystick.node.heard import check_heard, read_heard_untrusted
+from tallystick.node.heard import Seen, check_heard, read_heard_untrusted
 from tallystick.node.intake import BlameError
 from tallystick.node.kept_messages import KeptMessages
 from tallystick.node.view import SealingFact
@@ -85,7 +85,7 @@ class Sealer:
         self._to_build: tuple[int, tuple[Ready, ...]] | None = None
         self._to_judge: dict[bytes, ProposalBody] = {}
         self._to_decide: Decide | None = None
-        self._seen: set[bytes] = set()
+        self._seen = Seen()
         self._allowance = Allowance()
         self._early = Early()
         self._kept = KeptMessages(core.archive, core.node_key.public)

@@ -488,14 +488,17 @@ class Sync:
             self.send(session.peer, m.Want(chains[start : start + _HEADS_PER_PART]))
 
     def _has_room(self, session: Session, now: int) -> bool:
-        """Forget what a peer was asked for and has handed over, or not in time; whether there is room then."""
+        """Forget what a peer was asked for and has handed over, or not in time; whether there is room then.
+
+        Not for a few: all are looked through for it, and whoever names a few at a time would have that done each time.
+        """
         pending = self._ledger.pool.entries
         session.wanted = {
             entry_id: asked
             for entry_id, asked in session.wanted.items()
             if asked[0] + ANSWER_MS > now and entry_id not in pending
         }
-        return len(session.wanted) < WANTED_MAX
+        return len(session.wanted) < WANTED_MAX * 7 // 8
 
     def _floor(self, device: bytes, seq: int | None = None, *, again: bool) -> int:
         """From which sequence number on we lack a device's entries; from the sealed ones on where it branches.

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
 from tallystick.node.core import NodeCore
 from tallystick.node.neighbours import owner_of
+from tallystick.protocol.state import Table
 from tests.support.builders import key
 from tests.support.kept import Kept
 from tests.support.market import MARKET
@@ -47,3 +53,25 @@ def test_whoever_invites_answers_for_those_who_wait_to_be_let_in() -> None:
     assert [owner_of(core, nodes[name]) for name in ("bo", "cy", "di")] == [bo, bo, bo]
     assert owner_of(core, nodes["ana"]) == kept.people["ana"].member
     assert owner_of(core, INVITER) == INVITER
+
+
+def test_whoever_was_found_is_not_searched_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds are asked about whenever somebody comes in, among the devices of all who ever were here."""
+    kept = Kept.start(MARKET, "bo")
+    core, bo = gate(kept, 0), kept.people["bo"].node.public
+    searched = 0
+
+    def counted(read: Callable[[Table[Any, Any]], Iterable[Any]]) -> Callable[[Table[Any, Any]], Iterable[Any]]:
+        def count(table: Table[Any, Any]) -> Iterable[Any]:
+            nonlocal searched
+            searched += table.name == "device"
+            return read(table)
+
+        return count
+
+    monkeypatch.setattr(Table, "items", counted(Table.items))
+    monkeypatch.setattr(Table, "values", counted(Table.values))
+    for _ in range(100):
+        assert core.is_member(bo)
+        assert not core.is_member(key("stranger", "node").public)
+    assert searched == 1

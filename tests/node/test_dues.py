@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from random import Random
 
 import pytest
 
 from tallystick.node import messages as m
 from tallystick.node.dues import REST_MS_MAX, WANTED_BYTES_PER_MS
-from tallystick.node.effects import Send, Wake
-from tallystick.node.sync import HEADS_MS
+from tallystick.node.effects import HangUp, Send, Wake
+from tallystick.node.session import Session
+from tallystick.node.sync import ANSWER_MS, HEADS_MS, WANTED_MAX, Sync
 from tallystick.node.transport import Frame, PeerDown, PeerUp
 from tallystick.protocol.entry import encode_annex
 from tallystick.protocol.pool import Pending, Pool
@@ -187,3 +189,34 @@ def test_wants_that_come_meanwhile_are_answered_together(cluster: Cluster) -> No
         assert of(m.Entries, said(cluster, m.Want([(device, entry.seq, entry.id)]), cluster.now)) == 0
     come = [each for each in said(cluster, None, cluster.now + 100) if isinstance(each, m.Entries)]
     assert sum(len(each.entries) for each in come) == 100
+
+
+def test_whoever_names_a_few_at_a_time_does_not_have_all_looked_through_each_time(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As fast as what it has named before is given up: it is hung up on, as who names as many at once."""
+    ana, cy = cluster.machines["ana"], cluster.machines["cy"]
+    random = Random(7)
+    looked = 0
+    has_room = Sync._has_room
+
+    def count(self: Sync, session: Session, now: int) -> bool:
+        nonlocal looked
+        looked += 1
+        return has_room(self, session, now)
+
+    def name(count: int, now: int) -> bool:
+        rows = [(random.randbytes(32), 7, random.randbytes(32)) for _ in range(count)]
+        effects = ana.live.handle(Frame(peer=cy.key, data=m.encode_message(m.New(rows))), now)
+        return any(isinstance(effect, HangUp) for effect in effects)
+
+    monkeypatch.setattr(Sync, "_has_room", count)
+    session = ana.live.sync.sessions[cy.key]
+    for after in range(100):
+        assert not name(1, cluster.now + after)
+    while len(session.wanted) < WANTED_MAX:
+        assert not name(min(1024, WANTED_MAX - len(session.wanted)), cluster.now + ANSWER_MS - 1)
+    assert looked == 0
+    # From here on one is given up each millisecond.
+    assert any(name(1, cluster.now + ANSWER_MS + after) for after in range(100))
+    assert looked == 1

@@ -10,6 +10,7 @@ import pytest
 from tallystick.crypto.signatures import SIGNATURE_SIZE_BYTES
 from tallystick.node import messages as m
 from tallystick.node.effects import HangUp
+from tallystick.node.heard import SEEN_MAX, Seen
 from tallystick.node.transport import Frame
 from tallystick.protocol import codec
 from tallystick.protocol.ballot import precommit_payload
@@ -152,6 +153,16 @@ def test_a_proposal_is_refused_for_its_signature_before_its_frontiers_are_read(c
     payload = codec.encode([VERSION, cluster.ledger_id, header.height, 0, header.id(), 0])
     forged = codec.encode([*Envelope(SignType.PROPOSAL.value, payload, readys[header.proposer].signer, FORGED, body)])
     assert blamed(cluster, m.Sealing([forged])) == ["a sealing message's signature does not hold"]
+
+
+def test_what_was_seen_is_bounded() -> None:
+    """What is known costs nothing when it comes again, and a height that stays open for weeks does not fill memory."""
+    seen = Seen()
+    for number in range(SEEN_MAX + 1):
+        seen.add(number.to_bytes(4, "big"))
+        assert len(seen) <= SEEN_MAX
+    assert SEEN_MAX.to_bytes(4, "big") in seen
+    assert (0).to_bytes(4, "big") not in seen
 
 
 def test_of_what_is_not_wanted_nothing_long_is_read(cluster: Cluster) -> None:
