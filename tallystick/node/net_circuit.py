@@ -17,6 +17,7 @@ Source: docs/spec/sync.md#reaching, https://github.com/libp2p/specs/blob/master/
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -50,6 +51,10 @@ CIRCUITS_EACH_MAX: Final = 8
 """Circuits of one peer through one node. Each may have a mebibyte under way, and a line buffers eight of them."""
 CIRCUITS_MAX: Final = 128
 """Circuits of all peers through one node."""
+PAIR_MAX: Final = 4
+"""Circuits to one peer that the devices of one owner may have: half of those that it may have, so others reach it."""
+OWNER_MAX: Final = 32
+"""Circuits that all devices of one have asked for."""
 IDLE_S: Final = 60.0
 """A circuit on which nothing was said for so long is dead: both ends ping more often than that."""
 READ_BYTES: Final = 64 * 1024
@@ -155,6 +160,8 @@ class Circuits:
         self._carries = carries
         self.carried = 0
         """Circuits that go through this node now."""
+        self._asked: Counter[tuple[bytes, PeerKey]] = Counter()
+        """(who answers for the dialler, target) -> circuits that are carried, or asked for."""
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
@@ -208,7 +215,18 @@ class Circuits:
             return
         with trio.fail_after(self._session_s):
             asked = await _read(stream, HopMessage)
-            status, there = await self._connect(link, asked)
+        pair = self._peers.owner_of(link.peer), _target(asked)
+        self._asked[pair] += 1
+        try:
+            await self._serve(link, stream, asked, pair)
+        finally:
+            self._asked[pair] -= 1
+            if not self._asked[pair]:
+                del self._asked[pair]
+
+    async def _serve(self, link: Link, stream: INetStream, asked: HopMessage, pair: tuple[bytes, PeerKey]) -> None:
+        with trio.fail_after(self._session_s):
+            status, there = await self._connect(link, asked, pair)
             await _write(stream, HopMessage(type=HopMessage.STATUS, status=status))
         if there is None:
             # A reset at once would take the answer with it.
@@ -228,20 +246,25 @@ class Circuits:
     def _may_ask(self, link: Link) -> bool:
         return link.up and link.admitted and not link.dropped and not link.line.is_relayed
 
-    async def _connect(self, link: Link, asked: HopMessage) -> tuple[Status.ValueType, INetStream | None]:
+    async def _connect(
+        self, link: Link, asked: HopMessage, pair: tuple[bytes, PeerKey]
+    ) -> tuple[Status.ValueType, INetStream | None]:
         """The answer to a HOP message, and with OK the stream to the target."""
         if asked.type == HopMessage.RESERVE:
             return Status.RESERVATION_REFUSED, None
         if asked.type != HopMessage.CONNECT:
             return Status.UNEXPECTED_MESSAGE, None
-        try:
-            target = key_of(ID(asked.peer.id))
-        except ValueError:
+        owner, target = pair
+        if not target:
             return Status.MALFORMED_MESSAGE, None
         far, net = self._peers.links.get(target), self._peers.net
         if not self._carries or far is None or net is None or not self._may_ask(far) or far is link:
             return Status.NO_RESERVATION, None
         if self.carried >= CIRCUITS_MAX or max(link.circuits, far.circuits) >= CIRCUITS_EACH_MAX:
+            return Status.RESOURCE_LIMIT_EXCEEDED, None
+        # With this one. Nobody's devices take all that others can be reached by.
+        of_owner = sum(count for (other, _), count in self._asked.items() if other == owner)
+        if self._asked[pair] > PAIR_MAX or of_owner > OWNER_MAX:
             return Status.RESOURCE_LIMIT_EXCEEDED, None
         try:
             stream = await open_stream(net.host, far, STOP, self._session_s)
@@ -307,6 +330,14 @@ def _apart(link: Link) -> Iterator[None]:
         yield
     finally:
         link.streams += 1
+
+
+def _target(asked: HopMessage) -> PeerKey:
+    """To whom a circuit is asked for; nothing where that is nobody."""
+    try:
+        return key_of(ID(asked.peer.id))
+    except ValueError:
+        return b""
 
 
 def _id(peer: PeerKey) -> ID:

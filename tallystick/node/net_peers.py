@@ -74,7 +74,7 @@ class Peers:
         self._unproven: OrderedDict[Line, None] = OrderedDict()
         self._queued = Queued()
         self._dials: dict[PeerKey, trio.Event] = {}
-        self.links = Links(own=own, limits=limits, dropped=self._dropped, owner_of=self._owner_of)
+        self.links = Links(own=own, limits=limits, dropped=self._dropped, owner_of=self.owner_of)
         self.gate: Gate = lambda _peer: False
         self.owner: Owner = lambda peer: peer
         self.knock_handler: KnockHandler | None = None
@@ -89,7 +89,7 @@ class Peers:
             log.exception("the gate failed")
             return False
 
-    def _owner_of(self, peer: PeerKey) -> bytes:
+    def owner_of(self, peer: PeerKey) -> bytes:
         """Ask who answers for a peer; where that fails it is the peer itself."""
         try:
             return self.owner(peer)

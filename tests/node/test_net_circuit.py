@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -21,11 +21,11 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 from tallystick.node import net_circuit
-from tallystick.node.net_circuit import CIRCUITS_EACH_MAX, HOP, STOP
+from tallystick.node.net_circuit import CIRCUITS_EACH_MAX, HOP, PAIR_MAX, STOP
 from tallystick.node.net_framing import encode_uvarint
 from tallystick.node.net_line import Line
 from tallystick.node.net_streams import open_stream, reset
-from tallystick.node.transport import DialReason, Frame, PeerDown, PeerUp, TransportLimits
+from tallystick.node.transport import DialError, DialReason, Frame, PeerDown, PeerUp, TransportLimits
 from tallystick.node.transport_libp2p import Libp2pTransport
 from tests.support.proxy import proxied
 from tests.support.transports import (
@@ -349,3 +349,29 @@ async def test_stop_from_nowhere_ends_by_itself() -> None:
         assert link is not None
         await eventually(lambda: link.circuits == 0)
         assert ana.peers() == [bo.peer_key]
+
+
+@in_trio
+async def test_nobody_takes_all_places_by_which_another_is_reached() -> None:
+    """Mal's two devices ask for circuits to Cy without end and say nothing in them: others reach Cy all the same."""
+    bo, cy, dora = ours(BO), ours(CY), ours(DORA)
+    mals = [ours(bytes([number]) * 32) for number in (1, 2)]
+    owners = {each.peer_key: b"mal" for each in mals}
+    bo.set_owner(lambda peer: owners.get(peer, peer))
+    async with all_running(bo, cy, dora, *mals):
+        for each in (cy, dora, *mals):
+            await each.dial(bo.addresses()[0], DIAL_S)
+        lines = []
+        for _ in range(CIRCUITS_EACH_MAX):
+            for mal in mals:
+                net = mal._peers.net
+                assert net is not None
+                with suppress(DialError), trio.fail_after(DIAL_S):
+                    lines.append(await mal._peers.circuits.dial(bo.peer_key, cy.peer_key, net))
+        assert len(lines) == PAIR_MAX == bo._peers.circuits.carried
+        await dora.dial_through(bo.peer_key, cy.peer_key, DIAL_S)
+        # What has ended makes room, and is not remembered.
+        for line in lines:
+            line.abort()
+        await eventually(lambda: bo._peers.circuits.carried == 1)
+        assert list(bo._peers.circuits._asked) == [(dora.peer_key, cy.peer_key)]
