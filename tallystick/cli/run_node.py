@@ -187,6 +187,12 @@ def unmute(home: Home, prefix: str | None, *, accept_loss: bool) -> dict[str, An
 
 
 def _in_loop(work: Callable[[], Awaitable[T]]) -> T:
+    root = logging.getLogger("tallystick")
+    is_command = not root.handlers
+    if is_command:
+        # What a node would note in its log a command says in its own words, or not at all.
+        root.addHandler(logging.NullHandler())
+        root.propagate = False
     try:
         return trio.run(work)
     except TransportError as error:
@@ -196,6 +202,10 @@ def _in_loop(work: Callable[[], Awaitable[T]]) -> T:
             if isinstance(each, TransportError):
                 raise _in_words(each) from group
         raise
+    finally:
+        if is_command:
+            root.handlers.clear()
+            root.propagate = True
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

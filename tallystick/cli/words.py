@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from tallystick.node.errors import ANEW
+
 Words = tuple[str, str]
 
 #: A rule refuses the entry: exit code 1.
@@ -195,19 +197,19 @@ HERE: Final[Mapping[str, Words]] = {
     "store-closed": ("the store is closed", "try again"),
     "store-damaged": (
         "the store is damaged",
-        "keep a copy of the folder, then fetch the ledger again from a partner or a bundle",
+        f"keep a copy of the home, and {ANEW}",
     ),
     "disk-full": ("the disk is full", "make room; nothing that was confirmed is lost"),
     "store-exists": ("the ledger is here already", "`tally status` shows it"),
     "disk-error": ("the disk fails", "stop, check the disk, and start again"),
     "store-missing": (
         "the ledger's store is gone",
-        "nothing was created in its place: put the folder back, or join again",
+        f"nothing was created in its place: put the folder back, or {ANEW}",
     ),
     "store-too-new": ("the store was written by a newer version", "update this program"),
     "store-too-old": (
         "the store is from before the first release",
-        "move the folder away and fetch the ledger again from a partner or a bundle",
+        ANEW,
     ),
     "config-invalid": ("the settings cannot be understood", "edit config.toml in the home"),
     "charter-invalid": ("the charter has errors", "mend what is listed and check again: `tally charter check FILE`"),

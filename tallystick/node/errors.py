@@ -55,13 +55,19 @@ class HomeReason(StrEnum):
     UNSAFE = "home-unsafe"
 
 
+#: Whoever has lost a store has lost what its keys have signed, too: those keys cannot go on.
+ANEW: Final = (
+    "come back from a new home, with your recovery words (`tally recover words`) or another computer of yours "
+    "(`tally device add`)"
+)
+
 _STORE_HINTS: Final[dict[str, str]] = {
-    StoreReason.DAMAGED: "keep a copy of the folder, then fetch the ledger again from a partner or a bundle",
+    StoreReason.DAMAGED: f"keep a copy of the home, and {ANEW}",
     StoreReason.DISK_FULL: "make room on the disk; nothing that was confirmed is lost",
     StoreReason.IO: "stop, check the disk, and start again",
-    StoreReason.MISSING: "nothing was created in its place: put the folder back, or join again",
+    StoreReason.MISSING: f"nothing was created in its place: put the folder back, or {ANEW}",
     StoreReason.TOO_NEW: "update this program",
-    StoreReason.TOO_OLD: "move the folder away and fetch the ledger again from a partner or a bundle",
+    StoreReason.TOO_OLD: ANEW,
 }
 
 #: Everything else about a home ends with 6: it is there and cannot be used.

@@ -257,6 +257,8 @@ def test_damaged_store_is_said(place: Path) -> None:
     shutil.rmtree(database)
     called = process("points", "--json")
     assert (called.code, called.error["code"]) == (6, "store-missing")
+    # Its keys have signed what nobody can look up any more: only others bring it back.
+    assert "`tally recover words`" in called.error["hint"]
     assert not database.exists()
 
 

@@ -165,6 +165,12 @@ def test_the_recovery_words_bring_a_membership_back(tmp_path: Path) -> None:
         bo.end()
         ticket = ana.done("recover", "ticket", "Bo")["ticket"]
         assert ticket.startswith("tallym1")
+        # A home that has lost its store does not come back with the keys that it had; it says so, and nothing else.
+        (ledger,) = bo.home.ledgers()
+        bo.home.ledger_path(ledger).rename(tmp_path / "aside")
+        lost = bo.tally("recover", "words", ticket, "--words-file", tmp_path / "Bo.words", "--yes")
+        assert (lost.code, lost.error["code"], len(lost.err.splitlines())) == (1, "fork", 1)
+        (tmp_path / "aside").rename(bo.home.ledger_path(ledger))
         wrong = new.tally("recover", "words", ticket, "--words-file", tmp_path / "New.words", "--yes")
         assert (wrong.code, wrong.error["code"]) == (1, "ticket-refused")
         assert new.home.ledgers() == ()

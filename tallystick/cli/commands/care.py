@@ -14,7 +14,7 @@ from tallystick.cli.errors import CommandError
 from tallystick.cli.reads import home_path, open_home
 from tallystick.cli.text import clean, plural, short
 from tallystick.node.clock import now_ms
-from tallystick.node.errors import ExitCode, NodeError
+from tallystick.node.errors import ANEW, ExitCode, NodeError
 
 if TYPE_CHECKING:
     from tallystick.cli.options import Options
@@ -73,7 +73,7 @@ def _report_text(report: dict[str, Any]) -> str:
         return f"everything is as it should be: {counts}\nstate root {short(root) if root else 'none yet'}"
     lines = [f"NOT as it should be: {counts}, {plural(len(report['problems']), 'problem')}"]
     lines += [f"  {clean(row['where'])}: {clean(row['problem'])}" for row in report["problems"]]
-    return "\n".join((*lines, "keep a copy of the home, then fetch the ledger again from a partner or a bundle"))
+    return "\n".join((*lines, f"keep a copy of the home, and {ANEW}"))
 
 
 verify: Final = command(
