@@ -65,6 +65,8 @@ Event = TransportEvent | Verified | Wake
 EVIDENCE: Final = b"evidence/"
 #: How often what was lost is repaired.
 REPAIR_MS: Final = 5_000
+#: How often the time changes for the question who is there; entries that have come count at once.
+PEOPLE_MS: Final = 2_000
 #: What a device is whose node may sync.
 _LIVE: Final = ("active", "frozen")
 #: Kinds of entries after which everybody's devices are the same as before.
@@ -209,11 +211,12 @@ class NodeCore:
         """The state with everything pending, as far as it says who is there; the founding has to be known.
 
         Deals touch no device and no member: where nothing else is pending, what is sealed need not be looked beyond.
-        This is asked for each peer and after each block, and folding what is pending takes longer than the answer.
+        This is asked for each peer and after each block, and folding what is pending takes longer than the answer: of
+        what is dated ahead, which moves with the time, there may be thousands, so the time is looked at now and then.
         """
         ledger = self.ledger
         is_only_deals = ledger.head.height and ledger.pool.kinds.keys() <= _DEALS and not ledger.due_by(self.now)
-        return ledger.state if is_only_deals else ledger.view(self.now)
+        return ledger.state if is_only_deals else ledger.view(self.now - self.now % PEOPLE_MS)
 
     def member_of(self, peer: PeerKey) -> bytes | None:
         """Whose node key this is, as far as anybody knows."""
@@ -580,11 +583,9 @@ class NodeCore:
 
 
 def _is_in(state: State, peer: PeerKey, devices: dict[PeerKey, bytes]) -> bool:
-    """Whether a node key belongs to an active device in this state. `devices` has what was found so before."""
+    """Whether a node key belongs to an active device in this state. `devices` has those that were found before."""
     use = state.keys.get(peer)
-    if use is None or use.use not in ("node", "convicted"):
-        return False
-    member = state.members.get(use.owner)
+    member = None if use is None or use.use not in ("node", "convicted") else state.members.get(use.owner)
     if member is None or member.status == "refused":
         return False
     # Asked for each of hundreds of connections whenever somebody comes in, and of each there is one device for ever.

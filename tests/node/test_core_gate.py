@@ -9,7 +9,9 @@ import pytest
 
 from tallystick.node.core import NodeCore
 from tallystick.node.neighbours import owner_of
+from tallystick.protocol.kinds.withdraw import Withdraw
 from tallystick.protocol.state import Table
+from tallystick.protocol.transition import Fold
 from tests.support.builders import key
 from tests.support.kept import Kept
 from tests.support.market import MARKET
@@ -75,3 +77,28 @@ def test_whoever_was_found_is_not_searched_for_again(monkeypatch: pytest.MonkeyP
         assert core.is_member(bo)
         assert not core.is_member(key("stranger", "node").public)
     assert searched == 1
+
+
+def test_what_is_dated_ahead_is_not_folded_anew_for_each_who_knocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It moves with the time. A member may have thousands of it pending, and anybody may connect again and again."""
+    kept = Kept.start(MARKET, "bo")
+    core = gate(kept, 0)
+    # Something that may change who is there, so that what is sealed does not tell.
+    kept.applied("cy", inviter="bo")
+    ahead, now = 50, kept.now
+    for _ in range(ahead):
+        kept.send("bo", Withdraw(offer=kept.ledger.id), time=now + 3_600_000)
+    folded = 0
+    apply = Fold.apply
+
+    def count(self: Fold, *args: Any) -> Any:
+        nonlocal folded
+        folded += 1
+        return apply(self, *args)
+
+    monkeypatch.setattr(Fold, "apply", count)
+    for after in range(100):
+        core.now = now + 20 * after
+        assert core.is_member(kept.people["cy"].node.public)
+        assert not core.is_member(key("stranger", "node").public)
+    assert ahead <= folded <= 3 * ahead
