@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,14 @@ from tallystick.crypto.keys import SecretKey
 from tallystick.node import verifier_helper
 from tallystick.node.core import Event
 from tallystick.node.effects import Check, Verified, Verify
-from tallystick.node.verifier import HELPED_CHECKS_MIN, Verifier, can_help, verdicts_of
+from tallystick.node.verifier import ASKED_CHECKS, HELPED_CHECKS_MIN, Verifier, can_help, verdicts_of
 from tallystick.node.verifier_helper import Helper
 from tallystick.node.verifier_process import answer_to, question, serve
 
 KEY = SecretKey.from_seed(bytes(32))
 BATCH = 40
-BATCHES = 2 * HELPED_CHECKS_MIN // BATCH
+#: More than both helpers are asked about at once, so that some have to wait until one has less to do.
+BATCHES = 8 * HELPED_CHECKS_MIN // BATCH
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -82,6 +83,22 @@ def test_helpers_give_the_verdicts_in_the_order_of_the_questions() -> None:
     answers = judged()
     assert [list(each.verdicts).index(False) for each in answers] == [number % BATCH for number in range(BATCHES)]
     assert _children() == []
+
+
+def test_a_helper_with_enough_to_do_is_asked_about_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question costs its way, however small; none waits while a helper has little to do."""
+    asked: list[tuple[int, int]] = []
+    true_ask = Helper.ask
+
+    def ask(helper: Helper, each: Sequence[Check], answer: verifier_helper.Answer) -> None:
+        asked.append((helper.load, len(each)))
+        true_ask(helper, each, answer)
+
+    monkeypatch.setattr(Helper, "ask", ask)
+    judged()
+    assert all(count >= ASKED_CHECKS for load, count in asked if load >= ASKED_CHECKS)
+    assert any(count >= ASKED_CHECKS for _, count in asked)
+    assert len(asked) < BATCHES // 2
 
 
 def test_helpers_that_are_killed_leave_nothing_undone() -> None:
