@@ -206,14 +206,15 @@ def run(args: Sequence[str]) -> int:
         hint = f"`{error.ctx.command_path} --help` lists them"
         raise UsageError("a command is missing", reason="missing", hint=hint) from error
     except click.ClickException as error:
-        raise _usage(error) from error
+        raise _usage(error, words) from error
     return code if isinstance(code, int) else 0
 
 
-def _usage(error: click.ClickException) -> UsageError:
+def _usage(error: click.ClickException, words: Sequence[str]) -> UsageError:
     ctx = getattr(error, "ctx", None)
-    path = ctx.command_path if ctx is not None else "tally"
-    message = error.format_message().rstrip(".")
+    path = ctx.command_path if ctx is not None else command_of(words)
+    # The choices are the name of the argument, too.
+    message = error.format_message().partition(" Choose from:")[0].rstrip(".")
     message = _is_outside.sub(r"is not between \1 and \2", message.replace("'[", "'").replace("]'", "'"))
     message = message.replace("is not a valid integer range", "is no whole number")
     if isinstance(error, click.NoSuchOption) and _is_negative(error.option_name):

@@ -35,7 +35,7 @@ def status(answer: Mapping[str, Any], now_ms: int) -> str:
     if answer.get("read_only"):
         lines.append(f"READ-ONLY: {clean(answer.get('read_only_reason') or 'nothing can be written')}")
     if answer.get("mute"):
-        lines.append(f"MUTE, so it does not vote: {clean(answer.get('mute_reason') or '')}; `tally doctor` explains")
+        lines.append(f"MUTE, so it signs nothing: {clean(answer.get('mute_reason') or '')}; `tally doctor` explains")
     if answer.get("left"):
         lines.append(f"LEFT: {clean(answer['left'])}, and so seals nothing more here")
     if answer.get("refounded"):

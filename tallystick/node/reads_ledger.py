@@ -262,7 +262,11 @@ def _earlier_charter(view: View, version: int) -> Charter:
     if version == 1 and founding is not None:
         return from_bytes(founding.body["charter"])
     if not 0 < version <= (view.sealed.charter_row.version if view.ledger.head.height else 1):
-        raise UnresolvedError(f"there is no version {version} of the charter", reason=HomeReason.NOT_FOUND)
+        raise UnresolvedError(
+            f"there is no version {version} of the charter",
+            reason=HomeReason.NOT_FOUND,
+            hint="`tally charter show` says which one is in force",
+        )
     digest = _height_row(view, _first_height(view, version) - 1).charter_digest
     for height in range(_first_height(view, version) - 1, 0, -1):
         block = view.archive.block(height)

@@ -326,9 +326,16 @@ def test_mistake_in_the_call_names_what_is_wrong(tally: Caller, line: list[str],
     assert (plain.code, plain.out) == (2, "")
     assert said in plain.err
     assert "hint: " in plain.err
+    assert "\n" not in machine.error["message"]
     assert (machine.code, machine.out) == (2, "")
     assert machine.error["code"] == code
     assert set(machine.error) == {"code", "message", "hint"}
+
+
+def test_a_mistake_leads_to_the_help_of_its_command(tally: Caller) -> None:
+    """Also where click has forgotten which one it was."""
+    assert "hint: `tally offer --help` shows how" in tally("offer", "--open", "T").err
+    assert tally("sealer", "--json").error["message"] == "missing argument 'on|off'"
 
 
 @pytest.mark.parametrize(

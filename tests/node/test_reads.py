@@ -513,7 +513,7 @@ def test_charter_show_gives_the_document_back(market: Kept) -> None:
     assert ask(market.look(), "charter_show", version=1) == answer
     with pytest.raises(NodeError) as caught:
         READS["charter_show"](market.look(), {"version": 2})
-    assert caught.value.exit_code == ExitCode.NOT_FOUND
+    assert (caught.value.exit_code, "`tally charter show`" in caught.value.hint) == (ExitCode.NOT_FOUND, True)
 
 
 # -- status ------------------------------------------------------------------------------------------------------------
