@@ -341,6 +341,7 @@ def _kind(kind: str, body: type[Body]) -> Iterator[str]:
     yield words[:1].upper() + words[1:]
     yield f"Rule: [{source[1]}]({source[1]})." if source else ""
     yield f"Who: {_who(body)}."
+    yield from _void(body)
     yield f"Words in the annex: {WORDS.get(kind, 'note')}."
     fields = list(_fields_of(body))
     if not fields:
@@ -356,6 +357,17 @@ def _kind(kind: str, body: type[Body]) -> Iterator[str]:
         kind_of = _shown(annotation).removesuffix(", or nil")
         absent = "may be absent. " if optional and "Absent" not in said else ""
         yield f"| {shown} | {kind_of} | {(absent + said).strip()} |"
+
+
+def _void(body: type[Body]) -> Iterator[str]:
+    """For what the rule itself makes an entry void, in the order in which it tries: as the code says of itself."""
+    doc = " ".join((body.apply.__doc__ or "").split())
+    said = re.search(r"Raises EntryError: (.*)", doc)
+    if said is None or body.apply is Body.apply:
+        return
+    text = re.sub(r"(?:,|\.) tried in that order", "", said[1], flags=re.IGNORECASE)
+    text = re.sub(r"\b[A-Z][A-Z_]+\b", lambda word: "`" + word[0].lower().replace("_", "-") + "`", text)
+    yield f"Void, in this order: {text}"
 
 
 def _who(body: type[Body]) -> str:

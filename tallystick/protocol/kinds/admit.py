@@ -34,6 +34,7 @@ class Admit(Body, frozen=True, kw_only=True):
         return (self.member,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: NOT_FOUND, LEDGER_FULL, ALREADY_DONE, tried in that order."""
         member = act.state.members.get(self.member)
         if member is None or member.status == "refused" or (member.status == "departed" and not member.again):
             raise EntryError(Reason.NOT_FOUND, "nobody has applied with this id")

@@ -26,8 +26,8 @@ class Confirm(Body, frozen=True, kw_only=True):
         return (self.entry,)
 
     def apply(self, act: Act) -> None:
-        """Raises EntryError: NOT_FOUND, NOT_ALLOWED, ALREADY_DONE, NOT_ON_DUTY, BALANCE, TERMS_CHANGED, POOL_EMPTY,
-        BUDGET_EXHAUSTED, PAIR_CAP, LIMIT.
+        """Raises EntryError: NOT_FOUND, NOT_ALLOWED, ALREADY_DONE, TERMS_CHANGED, POOL_EMPTY, BUDGET_EXHAUSTED,
+        PAIR_CAP, BALANCE, LIMIT, tried in that order; of money NOT_FOUND, NOT_ON_DUTY, BALANCE, LIMIT.
         """
         row = corrections.read_correction(act, self.entry)
         if not corrections.is_of_deal(row):

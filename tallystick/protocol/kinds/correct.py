@@ -42,7 +42,9 @@ class Correct(Body, frozen=True, kw_only=True):
             raise EntryError(Reason.MALFORMED, "of a deal: deal, and units or grade; of money: amount")
 
     def apply(self, act: Act) -> None:
-        """Raises EntryError: NOT_FOUND, STATE, NOT_ALLOWED, UNITS, GRADE, ALREADY_DONE."""
+        """Raises EntryError: STATE, NOT_FOUND, NOT_ALLOWED, UNITS, GRADE, ALREADY_DONE, tried in that order; of money
+        NOT_FOUND, NOT_ALLOWED, STATE, ALREADY_DONE.
+        """
         row = self._of_money(act) if self.deal is None else self._of_deal(act, self.deal)
         corrections.open_correction(act, row)
 

@@ -28,6 +28,7 @@ class Invite(Body, frozen=True, kw_only=True):
         return (self.key,)
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: KEY_USED, TOO_LATE, tried in that order."""
         if self.key in act.state.keys:
             raise EntryError(Reason.KEY_USED, "invite")
         if self.expires <= act.at:

@@ -59,6 +59,9 @@ class Join(Body, frozen=True, kw_only=True):
         )
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: ALREADY_DONE, INVITE_CLOSED, TERMS_CHANGED, KEY_USED, tried in that order; of who comes
+        back ALREADY_DONE, NOT_ALLOWED instead of the last.
+        """
         state = act.state
         entry = act.entry
         if entry is None or (act.author is not None and act.author.status != "departed"):

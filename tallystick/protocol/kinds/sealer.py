@@ -24,6 +24,7 @@ class SealerOn(Body, frozen=True, kw_only=True):
     """One's own device, whose node key votes."""
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: NOT_FOUND, NOT_ALLOWED, ALREADY_DONE, tried in that order."""
         state = act.state
         device = state.devices.get(self.device)
         if device is None or device.member != act.author_id or device.status != "active":
@@ -42,6 +43,7 @@ class SealerOff(Body, frozen=True, kw_only=True):
     STANDING: ClassVar[Literal["observer", "contributor", "partner"]] = "partner"
 
     def apply(self, act: Act) -> None:
+        """Raises EntryError: NOT_FOUND."""
         sealers = act.state.sealers
         for number, row in sorted(sealers.items()):
             if row.member == act.author_id and row.status != "leaving":
