@@ -132,10 +132,9 @@ class Links:
         if old is None and len(self._links) >= self._limits.connections_max:
             self._make_room(link)
         if not link.admitted and not link.outbound:
-            strangers = sum(1 for other in self if not other.admitted and not other.outbound and other is not old)
-            if strangers >= self._limits.strangers_max:
-                self.refused += 1
-                raise LinkRefusedError("too many strangers")
+            strangers = [other for other in self if not other.admitted and not other.outbound and other is not old]
+            if len(strangers) >= self._limits.strangers_max:
+                self._make_room_among(strangers)
         if old is not None:
             if link.line.is_relayed and not old.line.is_relayed and self._is_alive(old):
                 raise LinkRefusedError("the direct connection is kept")
@@ -172,6 +171,19 @@ class Links:
             self.refused += 1
             raise LinkRefusedError("too many connections")
         places[-1].drop("others need its place")
+
+    def _make_room_among(self, strangers: list[Link]) -> None:
+        """Have a stranger give up its place to a new one, if it has had time for a knock. Raises LinkRefusedError.
+
+        Else a few who say nothing would keep everybody out who has a ticket, for as long as they like.
+        """
+        sure_since = trio.current_time() - self._limits.stranger_sure_s
+        places = [other for other in strangers if other.born_at <= sure_since]
+        if not places:
+            self.refused += 1
+            raise LinkRefusedError("too many strangers")
+        # Those who are saying something last.
+        min(places, key=lambda other: (other.streams > 0, other.born_at)).drop("others need its place")
 
     async def arrival(self, peer: PeerKey) -> None:
         """Wait until there is a link to this peer."""

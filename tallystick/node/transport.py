@@ -174,6 +174,8 @@ class TransportLimits:
     """Connections of peers whom the gate does not accept, all together; one each peer."""
     stranger_s: float = 10.0
     """How long such a connection may live."""
+    stranger_sure_s: float = 1.0
+    """How long nobody else is given its place: a knock takes less."""
     session_s: float = 10.0
     """From a proven key to an open sync stream."""
     watch_every_s: float = 4.0

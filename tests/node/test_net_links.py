@@ -241,6 +241,31 @@ def test_who_has_most_gives_its_newest_place_to_who_has_none(clock: trio.testing
     run(check, clock)
 
 
+def test_strangers_who_stay_give_up_their_places_to_new_ones(clock: trio.testing.MockClock) -> None:
+    """Each has time for a knock. Else a few who say nothing would keep out everybody who has a ticket."""
+
+    def check() -> None:
+        table = Table()
+        keys = [SecretKey.from_seed(bytes([number + 10]) * 32).public for number in range(8)]
+        first, second = (table.arrive(key, admitted=False) for key in keys[:2])
+        clock.jump(LIMITS.stranger_sure_s / 2)
+        with pytest.raises(LinkRefusedError, match="strangers"):
+            table.arrive(keys[2], admitted=False)
+        clock.jump(LIMITS.stranger_sure_s / 2)
+        # The one that says something goes last, as long as there is another.
+        first.streams = 1
+        third = table.arrive(keys[2], admitted=False)
+        assert table.dropped == [(second, "others need its place")]
+        fourth = table.arrive(keys[3], admitted=False)
+        assert [link for link, _ in table.dropped] == [second, first]
+        with pytest.raises(LinkRefusedError, match="strangers"):
+            table.arrive(keys[4], admitted=False)
+        assert list(table.links) == [third, fourth]
+        assert table.links.refused == 2
+
+    run(check, clock)
+
+
 def test_strangers_give_up_their_places_first_and_get_none_of_others(clock: trio.testing.MockClock) -> None:
     """Where everything is taken a stranger has to wait, whoever else has most of it."""
 

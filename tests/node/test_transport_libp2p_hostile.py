@@ -252,7 +252,7 @@ async def test_stranger_learns_nothing() -> None:
 @in_trio
 async def test_strangers_have_few_places_and_take_none_of_members() -> None:
     """Only so many strangers are connected at once; a member comes in all the same."""
-    bo, ana = node(BO, limits=TransportLimits(strangers_max=2)), node(ANA)
+    bo, ana = node(BO, limits=TransportLimits(strangers_max=2, stranger_sure_s=60.0)), node(ANA)
     strangers = [node(bytes([number]) * 32) for number in range(4)]
     async with all_running(ana, bo), trio.open_nursery() as nursery:
         for each in strangers:
