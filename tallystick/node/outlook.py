@@ -27,6 +27,7 @@ from tallystick.protocol.kinds.confirm import Confirm
 from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.membership import asked, full_partners
+from tallystick.protocol.settlement import unspent_donations
 
 if TYPE_CHECKING:
     from tallystick.node.view import View
@@ -140,7 +141,7 @@ class Looker:
         row = state.proposals.get(self._entry.id)
         if row is None:
             return
-        self._say_what(self._entry.id, row)
+        self._say_what(state, self._entry.id, row)
         rules = self._view.ledger.charter.governance
         electors = [key for key, member in state.members.items() if is_elector(row, key, member, self._now)]
         self._say(state, electors, "vote", Vote, word="and")
@@ -157,15 +158,21 @@ class Looker:
         self.outlook.remarks.append(
             f"you vote {self._entry.body['choice']} on the proposal of {self._view.called(row.author)}"
         )
-        self._say_what(proposal_id, row)
+        self._say_what(state, proposal_id, row)
         if row.what == "amend":
             self.outlook.remarks.append(f"every change: `tally charter diff {proposal_id.hex()[:8]}`")
         if row.ballot is not None:
             self.outlook.deadline, self.outlook.silence = row.ballot.end, "the vote ends"
 
-    def _say_what(self, proposal_id: bytes, row: Proposal) -> None:
+    def _say_what(self, state: State, proposal_id: bytes, row: Proposal) -> None:
         """What would be so if it passes, and why."""
         self.outlook.remarks.append(f"proposed: {proposed(self._view, proposal_id, row)}")
+        currency = self._view.ledger.charter.sale.currency
+        if row.what == "dividend" and currency is not None:
+            free = state.balance(currency, "cash") - unspent_donations(state, currency)
+            if row.amount > free:
+                held = money_text(free, currency)
+                self.outlook.remarks.append(f"the till holds {held} but for gifts: as things stand it would fail")
         why = None if row.what == "text" else text_of(self._view, proposal_id)
         if why:
             self.outlook.remarks.append(f"because: {' '.join(why.split())}")

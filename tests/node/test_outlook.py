@@ -24,8 +24,10 @@ from tallystick.protocol.kinds.donate import Donate
 from tallystick.protocol.kinds.erase import Erase
 from tallystick.protocol.kinds.leave import Leave
 from tallystick.protocol.kinds.propose import Propose
+from tallystick.protocol.kinds.receipt import Receipt
 from tallystick.protocol.kinds.reject import Reject
 from tallystick.protocol.kinds.transfer import Transfer
+from tallystick.protocol.kinds.vote import Vote
 from tallystick.protocol.kinds.withdraw import Withdraw
 from tests.sim.cluster import Cluster
 from tests.sim.people import offer, partners, settle
@@ -189,6 +191,18 @@ def test_corrections_wait_for_the_other_side(kept: Kept) -> None:
 def test_what_is_done_at_once_has_nothing_after_it(kept: Kept) -> None:
     """A transfer."""
     assert outlook(kept, "bo", Transfer(to=kept.people["cy"].member, points=3)) == Outlook()
+
+
+def test_a_dividend_that_the_till_does_not_hold_is_known_to_fail(kept: Kept) -> None:
+    """Before it is proposed, and before anybody votes on it; gifts are not for sharing out."""
+    gift = kept.do("bo", Donate(amount=500))
+    kept.do("ana", Receipt(entry=gift))
+    kept.do("ana", Cash(type="income", amount=300, category="sales"))
+    said = "the till holds 3.00 EUR but for gifts: as things stand it would fail"
+    assert said not in outlook(kept, "ana", Propose(type="dividend", amount=300)).remarks
+    assert said in outlook(kept, "ana", Propose(type="dividend", amount=301)).remarks
+    proposal = kept.do("ana", Propose(type="dividend", amount=301))
+    assert said in outlook(kept, "bo", Vote(proposal=proposal, choice="yes")).remarks
 
 
 def test_an_expulsion_tells_of_its_notice(kept: Kept) -> None:
