@@ -207,10 +207,6 @@ HERE: Final[Mapping[str, Words]] = {
         f"nothing was created in its place: put the folder back, or {ANEW}",
     ),
     "store-too-new": ("the store was written by a newer version", "update this program"),
-    "store-too-old": (
-        "the store is from before the first release",
-        ANEW,
-    ),
     "config-invalid": ("the settings cannot be understood", "edit config.toml in the home"),
     "charter-invalid": ("the charter has errors", "mend what is listed and check again: `tally charter check FILE`"),
     "scenario-invalid": (

@@ -17,6 +17,7 @@ from tallystick.crypto.errors import TallystickError
 from tallystick.crypto.hashing import tagged_hash
 from tallystick.crypto.signatures import SignType
 from tallystick.node import layout
+from tallystick.node.archive_pages import contents_rows, outcome_rows
 from tallystick.node.archive_rows import (
     BlockRow,
     ContactRow,
@@ -67,8 +68,6 @@ _MUTE: Final = b"mute"
 _PREVOTE: Final = codec.encode(SignType.PREVOTE.value)
 _HASH_HEAD: Final = b"\xc4\x20"
 """What stands before 32 bytes in MessagePack."""
-#: Accounts that belong to a member, or to a deal (`escrow`): what touches them can be found by its id.
-_OWNED: Final = frozenset(("partner", "escrow", "capital", "donation", "payable", "paid"))
 
 
 class Archive:
@@ -99,8 +98,6 @@ class Archive:
         if ledger_id is None or form is None:
             raise StoreError("this store has no ledger in it", reason=StoreReason.MISSING)
         if form != bytes([layout.FORMAT]):
-            if form < bytes([layout.FORMAT]):
-                raise StoreError("this store is from before the first release", reason=StoreReason.TOO_OLD)
             raise StoreError("this store was written by a newer program", reason=StoreReason.TOO_NEW)
         return ledger_id
 
@@ -322,14 +319,9 @@ class Archive:
             for number, tick in enumerate(executed.ticks)
             if tick.postings
         ]
-        self._put_outcomes(puts, height, outcomes)
+        puts += outcome_rows(height, outcomes)
         if with_contents:
-            texts = [entry.signature + entry.header for entry in entries]
-            size = layout.PAGE_ENTRIES
-            puts += [
-                (layout.page_key(layout.CONTENTS, height, start // size), encode(texts[start : start + size]))
-                for start in range(0, len(texts), size)
-            ]
+            puts += contents_rows(height, [entry.signature + entry.header for entry in entries])
         for path, data in executed.rows.items():
             key = layout.STATE + path.encode()
             if data is None:
@@ -356,28 +348,6 @@ class Archive:
         self.store.write(puts, deletes, sync=True)
         # Those that come next refer to them.
         self._remember(rows)
-
-    @staticmethod
-    def _put_outcomes(puts: list[tuple[bytes, bytes]], height: int, outcomes: Sequence[OutcomeRow]) -> None:
-        """What moved, page by page, and for whoever is touched by it the places where."""
-        pages: dict[int, list[OutcomeRow]] = {}
-        places: dict[str, list[int]] = {}
-        for row in outcomes:
-            place = row.place
-            pages.setdefault(place // layout.PAGE_PLACES, []).append(row)
-            for posting in row.postings:
-                for account in (posting[1], posting[2]):
-                    noun, _, owner = account.rpartition("/")
-                    if noun in _OWNED:
-                        here = places.get(owner)
-                        if here is None:
-                            places[owner] = [place]
-                        elif here[-1] != place:
-                            here.append(place)
-        puts += [(layout.page_key(layout.OUTCOME, height, page), encode(rows)) for page, rows in pages.items()]
-        puts += [
-            (layout.member_outcome_key(bytes.fromhex(owner), height), encode(here)) for owner, here in places.items()
-        ]
 
     def seats(self, height: int) -> list[tuple[bytes, bytes]]:
         """(member, node key) of those who seal a height that is sealed here, in their order; empty where unknown."""

@@ -39,7 +39,6 @@ class StoreReason(StrEnum):
     IO = "disk-error"
     MISSING = "store-missing"
     TOO_NEW = "store-too-new"
-    TOO_OLD = "store-too-old"
 
 
 class HomeReason(StrEnum):
@@ -67,7 +66,6 @@ _STORE_HINTS: Final[dict[str, str]] = {
     StoreReason.IO: "stop, check the disk, and start again",
     StoreReason.MISSING: f"nothing was created in its place: put the folder back, or {ANEW}",
     StoreReason.TOO_NEW: "update this program",
-    StoreReason.TOO_OLD: ANEW,
 }
 
 #: Everything else about a home ends with 6: it is there and cannot be used.

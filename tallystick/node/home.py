@@ -20,7 +20,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tallystick.node.errors import HomeError, HomeReason, NodeError
+from tallystick.node.errors import HomeError, HomeReason, NodeError, StoreError
 from tallystick.node.guard import sync_folder
 
 if TYPE_CHECKING:
@@ -265,12 +265,27 @@ class Home:
 
     def open_store(self, ledger: bytes, *, wait_s: float = 0.0) -> LevelStore:
         """Open the store of a ledger, alone. Raises HomeError, StoreError as `LevelStore.open` does."""
+        from tallystick.node.layout import FORMAT, FORMAT_KEY
         from tallystick.node.store_leveldb import LevelStore
 
         path = self.ledger_path(ledger)
         if not path.is_dir():
             raise HomeError(f"no ledger {ledger.hex()[:8]} here", reason=HomeReason.NOT_FOUND)
-        return LevelStore.open(path, wait_s=wait_s)
+        store = LevelStore.open(path, wait_s=wait_s)
+        try:
+            is_present = store.get(FORMAT_KEY) == bytes([FORMAT])
+        except StoreError:
+            # Whoever reads it says what is wrong with it.
+            return store
+        if not is_present:
+            from tallystick.node.upgrade import upgrade
+
+            try:
+                upgrade(store)
+            except BaseException:
+                store.close()
+                raise
+        return store
 
     def open_blobs(self, ledger: bytes) -> FolderBlobs:
         """Evidence files of a ledger."""
