@@ -203,7 +203,10 @@ async def knocking(home: Home, addresses: Sequence[str]) -> AsyncIterator[Reques
             )
         words = [f"{address.partition('/p2p/')[0]}: {error.reason.value}" for address, error in said]
         what = "; ".join(words) if words else "the ticket names no address"
-        raise UnreachableError(f"no node of a partner answers ({what})")
+        raise UnreachableError(
+            f"no node of a partner answers ({what})",
+            "it must be running and reachable, and may have another address now: try again later, or with a new ticket",
+        )
 
     async with transport.running():
         yield request

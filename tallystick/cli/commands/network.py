@@ -46,9 +46,9 @@ node: Final = command(
 def _sync(options: Options, address: str | None) -> int:
     home = open_home(options)
     client = Client(home, options)
-    from tallystick.cli.progress_line import ProgressLine
+    from tallystick.cli.progress_line import ProgressLine, slowly
 
-    with ProgressLine(options) as line:
+    with slowly(options, "the others are met"), ProgressLine(options) as line:
         if client.has_node():
             answer = _sync_of_node(home, options, {} if address is None else {"address": address}, line)
         else:
