@@ -371,7 +371,7 @@ class NodeCore:
             if hello.height <= self.ledger.base and (founding := self.archive.wire(self.ledger.id)) is not None:
                 # Without it nobody can know to which ledger the first blocks belong.
                 self.sync.send(session.peer, m.Entries([founding]))
-            self.sync.tell_peers(session.peer, self.is_member)
+            self.whereabouts.tell(session.peer)
             if hello.height and hello.height <= self.ledger.head.height:
                 self._check_branch(session)
             self.watch.show(session)
@@ -575,6 +575,7 @@ class NodeCore:
         self._repair_next = self.now + REPAIR_MS
         self.intake.expire(self.now)
         self.dues.forget(self.now)
+        self.whereabouts.tell_all(self.now)
         self.sync.tick(self.now)
         for peer in [peer for peer, session in self.sync.sessions.items() if session.is_late]:
             # News may be among it, and of an answer that was lost the end never comes.

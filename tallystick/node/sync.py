@@ -148,11 +148,14 @@ class Sync:
         if rows:
             self.send(peer, m.Peers(rows[: m.PEERS_MAX]))
 
-    def tell_of(self, peer: PeerKey, addresses: list[str]) -> None:
-        """Tell everybody where a peer has just said that it can be reached."""
-        for other, session in self.sessions.items():
-            if other != peer and session.greeted:
-                self.send(other, m.Peers([(peer, addresses[: m.ADDRESSES_MAX])]))
+    def tell_of(self, moved: Sequence[tuple[PeerKey, list[str]]]) -> None:
+        """Tell everybody where peers have just said that they can be reached."""
+        for start in range(0, len(moved), m.PEERS_MAX):
+            # Made once: there may be hundreds who are told.
+            frames = tuple(m.frames_of(m.Peers(list(moved[start : start + m.PEERS_MAX]))))
+            for other, session in self.sessions.items():
+                if session.greeted and any(peer != other for peer, _ in moved[start : start + m.PEERS_MAX]):
+                    self._out.append(Send(other, frames))
 
     def greet(self, session: Session, now: int) -> None:
         """Tell one peer where we stand."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from tallystick.node import messages as m
 from tallystick.node.allowance import Allowance
 from tallystick.node.effects import Learn
 from tallystick.node.errors import StoreError, StoreReason
 from tallystick.node.net_address import peer_id
 
 if TYPE_CHECKING:
-    from tallystick.node import messages as m
     from tallystick.node.core import NodeCore
     from tallystick.node.transport import PeerKey
 
@@ -25,6 +25,11 @@ MOVES_MAX: Final = 16
 """How often the addresses of a peer may change."""
 HEARSAY_MAX: Final = 1024
 """Of so many members a peer may say where they are: twice as many as a node has connections."""
+
+TELLINGS_MAX: Final = 16
+"""How often a peer is told where all others are: once for each connection, and all are looked through for it."""
+TELL_MS: Final = 1_000
+"""How often everybody is told who has moved; what is left over after the last of them is told with the next repair."""
 
 
 class Whereabouts:
@@ -34,6 +39,10 @@ class Whereabouts:
         self._core = core
         self._moves = Allowance(MOVES_MAX)
         self._hearsay = Allowance(HEARSAY_MAX)
+        self._tellings = Allowance(TELLINGS_MAX)
+        self._moved: dict[PeerKey, list[str]] = {}
+        """Who has moved since everybody was told, and where to."""
+        self._told_at = -TELL_MS
 
     def says(self, peer: PeerKey, addresses: Sequence[str]) -> None:
         """Keep where a member says it can be reached, for the next start. It speaks for nobody else."""
@@ -43,7 +52,20 @@ class Whereabouts:
         if rows and core.archive.addresses_of(peer) != rows and self._moves.take(peer, core.now):
             self._keep(peer, rows)
             core.out.append(Learn(tuple(rows), hearsay=False))
-            core.sync.tell_of(peer, rows)
+            self._moved[peer] = rows[: m.ADDRESSES_MAX]
+            self.tell_all(core.now)
+
+    def tell_all(self, now: int) -> None:
+        """Tell everybody who has moved: many who do so at once together, or each would be told of each."""
+        if self._moved and not 0 <= now - self._told_at < TELL_MS:
+            self._told_at = now
+            moved, self._moved = self._moved, {}
+            self._core.sync.tell_of(list(moved.items()))
+
+    def tell(self, peer: PeerKey) -> None:
+        """Tell one who has just come where the others are; one that comes again and again knows it already."""
+        if self._tellings.take(peer, self._core.now):
+            self._core.sync.tell_peers(peer, self._core.is_member)
 
     def hears(self, of: PeerKey, message: m.Peers) -> None:
         """Where others were reached: worth a try, but no better than what a member has said of itself."""
