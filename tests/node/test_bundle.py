@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 
 from tallystick.crypto.signatures import is_valid
+from tallystick.node import bundle
 from tallystick.node import messages as m
 from tallystick.node.bundle import MAGIC, BundleError, contents_of, ledger_of, read_bundle, write_bundle
 from tallystick.node.bundle_file import CHUNK_BYTES, open_bundle, write_bundle_file
 from tallystick.node.effects import Check, Wake
 from tallystick.node.file_errors import FileError
-from tallystick.node.net_framing import encode_frame
+from tallystick.node.intake import Wire
+from tallystick.node.net_framing import FrameReader, encode_frame
+from tallystick.protocol.entry import encode_annex
 from tests.sim.cluster import Cluster
+from tests.sim.people import chain_of
 from tests.sim.scenario import CHARTER
 
 
@@ -272,3 +276,33 @@ def test_only_a_bundle_is_written_over(trio: Cluster, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FileError):
         write_bundle_file(contents, {"path": str(tmp_path / "pipe")}, trio.now, None)
+
+
+def test_entries_without_words_are_not_read_again_for_each_block(
+    trio: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who makes a bundle may put thousands of them before thousands of blocks that are known."""
+    ana = trio.machines["ana"]
+    entries = chain_of(trio, "bo", 200, encode_annex(bytes(16), {"note": "gone"}))
+    row = ana.live.archive.block(ana.live.ledger.head.height)
+    assert row is not None
+    block = m.Block(row.header, row.certificate, list(row.readys), list(row.entry_ids))
+    said = [m.Entries([(entry.header, entry.signature, None)]) for entry in entries] + [block] * 100
+    data = _written(trio, "ana")
+    frames = list(FrameReader().feed(data[len(MAGIC) :]))
+    assert isinstance(frames[0], bytes)
+    made = MAGIC + encode_frame(frames[0]) + b"".join(encode_frame(m.encode_message(each)) for each in said)
+    looked = 0
+    lacks = bundle._lacks_words
+
+    def count(wire: Wire) -> bool:
+        nonlocal looked
+        looked += 1
+        return lacks(wire)
+
+    monkeypatch.setattr(bundle, "_lacks_words", count)
+    before = ana.live.ledger.head
+    answer = _read(trio, "ana", made)
+    assert (answer["damage"], answer["blocks"], answer["entries"]) == ("it ends too early", 0, 0)
+    assert ana.live.ledger.head is before
+    assert looked == len(entries)
