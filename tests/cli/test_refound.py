@@ -236,6 +236,25 @@ def test_whoever_knows_more_or_less_does_not_sign(circle: Circle) -> None:
     assert circle.refused("ana", "re-found", behind) == (1, "not-last")
 
 
+def test_a_newcomer_joins_by_a_bundle(circle: Circle) -> None:
+    """Whoever knows neither the ledger before nor the document is told by the bundle whose the first blocks are."""
+    circle.start(CHARTER, "ana", "bo")
+    assert circle.value("ana", "re-found", circle.file)["step"] == "found"
+    circle("bo", "re-found", circle.file)
+    circle.pass_on("bo", "ana")
+    words, passphrase = circle.folder / "di.words", circle.folder / "passphrase"
+    circle("di", "init", "--name", "di", "--words-file", words, "--passphrase-file", passphrase)
+    ticket = circle.value("ana", "invite")["ticket"]
+    stick = circle.folder / "ticket.tally"
+    circle("ana", "bundle", "out", stick, "--full")
+    circle("di", "join", ticket, "--bundle", stick)
+    circle.pass_on("di", "ana")
+    circle("ana", "admit", "di", "--yes")
+    circle.pass_on("ana", "di")
+    assert circle.value("di", "verify")["ok"]
+    assert circle.points("di") == circle.points("ana")
+
+
 def test_after_a_fork_those_on_both_branches_choose_one(circle: Circle) -> None:
     """A copy of the founder's computer seals another block: bo has one branch, cy the other. Both go on with cy's."""
     circle.start(CHARTER, "ana", "bo", "cy")
