@@ -14,7 +14,7 @@ Source: docs/spec/bundles.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
@@ -34,7 +34,7 @@ from tallystick.node.shelf import SHELVED_BYTES_MAX, SHELVED_MAX, is_whole
 from tallystick.node.sync import entry_wire, in_frames, in_parts
 from tallystick.protocol import codec
 from tallystick.protocol.assembly import OtherResultError
-from tallystick.protocol.block import read_block_untrusted
+from tallystick.protocol.block import block_id, read_block_untrusted, read_header_untrusted
 from tallystick.protocol.entry import read_entry_untrusted
 from tallystick.protocol.errors import BlockError, DecodeError, EntryError
 
@@ -234,8 +234,7 @@ class _Taking:
         self._taken = taken
         self._now = now
         self._device = device
-        self._held: list[Wire] = []
-        """Entries that wait for the block that seals them, since some of them have no words."""
+        self._held = _Held()
         self._reader = Reader()
         # Of what was read, written again: frames have one form only.
         self._hasher = sha256(MAGIC + encode_frame(header_frame))
@@ -281,6 +280,10 @@ class _Taking:
         match message:
             case m.Entries():
                 self._take_entries(message.entries)
+            case m.Block() if self._held and self._is_known(message):
+                # Its entries are here; all others would be looked through for each such block.
+                self._taken.known += len(self._held.take(message.entry_ids))
+                self._take_block(message)
             case m.Block() if self._held:
                 self._take_held(message)
             case m.Block():
@@ -295,18 +298,18 @@ class _Taking:
     def _take_entries(self, wires: Sequence[Wire]) -> None:
         """Words may be missing in a sealed block, and which one that is comes behind its entries: these wait for it."""
         learn_line(self._core.archive, self._core.ledger, wires)
-        if not self._held and not any(map(_lacks_words, wires)):
+        lack = [_lacks_words(wire) for wire in wires]
+        if not self._held and not any(lack):
             self._open(wires)
             return
-        self._held += wires
-        size = sum(len(header) + len(annex or b"") for header, _, annex in self._held)
-        if len(self._held) > SHELVED_MAX or size > SHELVED_BYTES_MAX:
+        for wire, lacks in zip(wires, lack, strict=True):
+            self._held.put(wire, lacks)
+        if len(self._held) > SHELVED_MAX or self._held.size_bytes > SHELVED_BYTES_MAX:
             self._let_go()
 
     def _let_go(self) -> None:
         """No block has come: what has its words is pending."""
-        held, self._held = self._held, []
-        self._open(held)
+        self._open(self._held.take_all())
         self._settle()
 
     def _open(self, wires: Sequence[Wire]) -> None:
@@ -317,8 +320,7 @@ class _Taking:
     def _take_held(self, message: m.Block) -> None:
         """A block, and entries before it of which some have lost their words. What it does not seal is not kept so."""
         core, intake = self._core, self._core.intake
-        held, self._held = {tagged_hash("entry", wire[0]): wire for wire in self._held}, []
-        mine = [held.pop(each) for each in message.entry_ids if each in held]
+        mine = self._held.take(message.entry_ids)
         wordless = frozenset(message.entry_ids)
         batches = [intake.open(mine, STICK, self._now, asked=True, for_block=True, wordless=wordless)[0]]
         self._taken.known += len(mine) - len(batches[0].entries)
@@ -337,8 +339,12 @@ class _Taking:
             found.added = [row for row in found.added if row.entry.id in core.ledger.pool]
             core.take(found, None)
         # Of a later block, perhaps; and what is of none is pending.
-        self._held = [wire for wire in held.values() if _lacks_words(wire)]
-        self._open([wire for wire in held.values() if not _lacks_words(wire)])
+        self._open(self._held.take_whole())
+
+    def _is_known(self, message: m.Block) -> bool:
+        """Whether this very block is sealed here."""
+        header = read_header_untrusted(message.header)
+        return self._core.archive.block_id(header.height) == block_id(message.header)
 
     def _take_block(self, message: m.Block) -> None:
         core = self._core
@@ -357,7 +363,9 @@ class _Taking:
 
     def _check_known(self, message: m.Block) -> None:
         """A block that was not the next one must be one of before: else the ones in between come later, or not."""
-        header = read_block_untrusted(message.header, message.certificate, message.readys, message.entry_ids).header
+        header = read_block_untrusted(
+            message.header, message.certificate, message.readys, message.entry_ids, deep=False
+        ).header
         if header.height > self._core.ledger.head.height:
             raise BlameError(f"block {header.height} comes before the one that it follows")
 
@@ -384,6 +392,50 @@ class _Taking:
             else:
                 left.append(effect)
         core.out += left
+
+
+class _Held:
+    """Entries that wait for the block that seals them, since some of them have no words."""
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, Wire] = {}
+        self._whole: dict[bytes, None] = {}
+        """Those of them that have their words."""
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, wire: Wire, lacks_words: bool) -> None:
+        entry_id = tagged_hash("entry", wire[0])
+        if entry_id in self._rows:
+            return
+        self._rows[entry_id] = wire
+        self.size_bytes += _weight(wire)
+        if not lacks_words:
+            self._whole[entry_id] = None
+
+    def take(self, entry_ids: Iterable[bytes]) -> list[Wire]:
+        """Those of these entries that are here, in this order; they are here no more."""
+        out = []
+        for entry_id in entry_ids:
+            wire = self._rows.pop(entry_id, None)
+            if wire is not None:
+                self._whole.pop(entry_id, None)
+                self.size_bytes -= _weight(wire)
+                out.append(wire)
+        return out
+
+    def take_whole(self) -> list[Wire]:
+        """Those that have their words."""
+        return self.take(list(self._whole))
+
+    def take_all(self) -> list[Wire]:
+        return self.take(list(self._rows))
+
+
+def _weight(wire: Wire) -> int:
+    return len(wire[0]) + len(wire[2] or b"")
 
 
 def _lacks_words(wire: Wire) -> bool:
