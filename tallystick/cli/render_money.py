@@ -143,7 +143,7 @@ def _offer(row: Row, word: str, now_ms: int) -> Iterator[str]:
     if row["to"] is not None:
         more.append(f"only for {row['to_name'] or short(row['to'])}")
     if row["endorsed"]:
-        more.append(f"confirmed by {len(row['endorsed'])}")
+        more.append(f"endorsed by {len(row['endorsed'])}")
     if row["deadline"]:
         more.append(f"to deliver by {due(row['deadline'], now_ms)}")
     more.append(f"open until {day(row['expires'])}")

@@ -20,6 +20,7 @@ from tallystick.protocol.kinds.confirm import Confirm
 from tallystick.protocol.kinds.correct import Correct
 from tallystick.protocol.kinds.dispute import Dispute
 from tallystick.protocol.kinds.donate import Donate
+from tallystick.protocol.kinds.endorse import Endorse
 from tallystick.protocol.kinds.paid import Paid, Received
 from tallystick.protocol.kinds.propose import Propose
 from tallystick.protocol.kinds.receipt import Receipt
@@ -255,6 +256,16 @@ def test_statement_of_a_year_begins_with_what_there_was() -> None:
     empty = ask(kept, "statement", partner="bo", year=2025)
     assert (empty["rows"], empty["accounts"][0]["closing"]) == ([], 0)
     assert ask(kept, "statement", partner="bo", year=2026)["from"] == 1_767_225_600_000
+
+
+def test_the_market_says_by_how_many_an_offer_is_endorsed() -> None:
+    """In the word of the command that does it."""
+    kept = kept_market(**copy.deepcopy(TABLES))
+    kept.words = {"title": "Paint the wall"}
+    offer = kept.do("bo", kept.open_offer(10))
+    assert "endorsed" not in RENDER["market"](ask(kept, "market", step="open"), kept.now).split("cannot be")[0]
+    kept.do("cy", Endorse(offer=offer))
+    assert "Paint the wall: 10 points, endorsed by 1, " in RENDER["market"](ask(kept, "market", step="open"), kept.now)
 
 
 # -- settlement --------------------------------------------------------------------------------------------------------
