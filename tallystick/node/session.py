@@ -15,8 +15,9 @@ INBOX_MAX: Final = 256
 INBOX_BYTES_MAX: Final = 4 * 1024 * 1024
 #: Batches of one peer whose signatures are judged at the same time; behind them its messages wait.
 BATCHES_MAX: Final = 4
-#: The same for entries of sealed blocks: as many as two blocks have, so that the next ones are judged meanwhile.
-BATCHES_AHEAD_MAX: Final = 32
+#: The same for entries of sealed blocks: as many as four blocks have, so that no helper runs out of work while the loop
+#: works one through.
+BATCHES_AHEAD_MAX: Final = 64
 
 
 @dataclass(slots=True)

@@ -44,6 +44,9 @@ class Helper:
         self.started = trio.Event()
         """The process runs."""
         self._outbox: deque[bytes] = deque()
+        """What the pipe has not taken yet."""
+        self._pipe: int | None = None
+        """Its descriptor, which does not block, while the process runs and nothing is being written."""
         self._waiting: deque[tuple[bytes, int, Answer]] = deque()
         """Questions, how many signatures they are about, and who waits."""
         self._answered = 0
@@ -54,8 +57,11 @@ class Helper:
         self.load += len(checks)
         asked = question(checks)
         self._waiting.append((asked, len(checks), answer))
-        self._outbox.append(asked)
-        self._work.set()
+        # At once, as far as the pipe takes it: the loop may have its hands full with a block before it writes again.
+        rest = asked if self._outbox or self._pipe is None else _written(self._pipe, asked)
+        if rest:
+            self._outbox.append(rest)
+            self._work.set()
 
     def end(self) -> None:
         """Let it go when everything is answered."""
@@ -117,7 +123,12 @@ class Helper:
                     await stdin.aclose()
                     return
                 self._work = trio.Event()
-                await self._work.wait()
+                self._pipe = stdin.fileno() if isinstance(stdin, trio.lowlevel.FdStream) else None
+                try:
+                    await self._work.wait()
+                finally:
+                    # It may be closed next, and its number become that of another file.
+                    self._pipe = None
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             log.debug("a helper for signatures is gone")
 
@@ -143,6 +154,15 @@ class Helper:
             if rest and not self._waiting:
                 log.warning("a helper for signatures answers what nobody has asked")
                 return
+
+
+def _written(pipe: int, data: bytes) -> bytes:
+    """What is left of these bytes when as many are written as the pipe takes now."""
+    try:
+        return data[os.write(pipe, data) :]
+    except OSError:
+        # It is full; or the process is gone, which whoever waits for its end will see.
+        return data
 
 
 def _environment() -> dict[str, str]:

@@ -101,6 +101,34 @@ def test_a_helper_with_enough_to_do_is_asked_about_many_at_a_time(monkeypatch: p
     assert len(asked) < BATCHES // 2
 
 
+def test_a_question_is_on_its_way_before_the_loop_goes_on() -> None:
+    """The helper works while the loop has its hands full; what the pipe does not take follows."""
+    small, large = [checks(number) for number in (1, 2)], [checks(number) * 300 for number in (3, 4)]
+    answers: list[list[bool] | None] = []
+
+    async def work() -> None:
+        helper = Helper()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(helper.run)
+            first = trio.Event()
+
+            def answer(verdicts: list[bool] | None) -> None:
+                answers.append(verdicts)
+                first.set()
+
+            helper.ask(small[0], answer)
+            await first.wait()
+            helper.ask(small[1], answers.append)
+            assert not helper._outbox
+            for each in large:
+                helper.ask(each, answers.append)
+            assert helper._outbox
+            helper.end()
+
+    trio.run(work)
+    assert answers == [verdicts_of(each) for each in (*small, *large)]
+
+
 def test_helpers_that_are_killed_leave_nothing_undone() -> None:
     """Threads judge what they had, and all that comes then."""
 
