@@ -74,6 +74,8 @@ def test_two_entries_of_one_number_freeze_their_device_and_convict_no_sealer(fou
     offer(four, "di")
     offer(four, "ana")
     settle(four)
+    ana = four.machines["ana"].live.ledger
+    four.run_until(lambda: di.live.ledger.head == ana.head, 60_000, "di has the block as well")
     assert refused(four, "di", "offer", {"step": "bake", "units": 2}).reason == "device-frozen"
     state = four.machines["ana"].live.ledger.state
     assert [device for device, _ in state.forks.items()] == [di.secret.public]
