@@ -195,22 +195,33 @@ class Archive:
         """Signature and header of sixteen entries of a block. Raises StoreError where they are not there."""
         if self._page[:2] != (height, number):
             data = self.store.get(layout.page_key(layout.CONTENTS, height, number))
-            if data is None:
-                raise StoreError(f"entries of block {height} are missing", reason=StoreReason.DAMAGED)
+            try:
+                page = [] if data is None else read_page(data)
+            except msgspec.MsgspecError as error:
+                raise _damaged_page(height) from error
             # What is read next is mostly its neighbour.
-            self._page = (height, number, read_page(data))
+            self._page = (height, number, page)
+        if not self._page[2]:
+            raise _damaged_page(height)
         return self._page[2]
 
     def _contents(self, height: int, entry_ids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         size = layout.PAGE_ENTRIES
         for start in range(0, len(entry_ids), size):
-            yield from zip(entry_ids[start : start + size], self.page(height, start // size), strict=True)
+            ids, page = entry_ids[start : start + size], self.page(height, start // size)
+            if len(ids) != len(page):
+                raise _damaged_page(height)
+            yield from zip(ids, page, strict=True)
 
     def _stored(self, entry_id: bytes) -> bytes | None:
         row = self.sealed_row(entry_id)
         if row is None:
             return self.store.get(layout.ENTRY + entry_id)
-        return self.page(row.height, row.place // layout.PAGE_ENTRIES)[row.place % layout.PAGE_ENTRIES]
+        number, at = divmod(row.place, layout.PAGE_ENTRIES)
+        page = self.page(row.height, number)
+        if at >= len(page):
+            raise _damaged_page(row.height)
+        return page[at]
 
     def _read(self, entry_id: bytes, data: bytes) -> Entry:
         entry = read_entry_known(entry_id, data[64:], data[:64])
@@ -541,6 +552,10 @@ class Archive:
                     ledger.add(entry, body)
                 del waiting[entry.id]
         return loose
+
+
+def _damaged_page(height: int) -> StoreError:
+    return StoreError(f"entries of block {height} are missing or damaged", reason=StoreReason.DAMAGED)
 
 
 def row_of(block: Block) -> BlockRow:

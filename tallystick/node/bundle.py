@@ -133,10 +133,10 @@ def write_bundle(contents: Contents, file: BinaryIO, *, base: int, now: int, key
 
     kind = "delta" if base else "full"
     put(MAGIC)
-    # Looked at twice and never held: a whole ledger may be larger than the memory.
     # Nobody can tell without it to which ledger the first blocks belong.
-    founding = [archive.entry(ledger.id)] if base < ledger.base else []
-    first = [entry for entry in founding if entry is not None]
+    founding = archive.entry(ledger.id) if base < ledger.base else None
+    first = [] if founding is None else [founding]
+    # Looked at twice and never held: a whole ledger may be larger than the memory.
     total = len(first) + len(pending) + len(loose) + sum(len(_block(archive, height).entry_ids) for height in heights)
     head = [VERSION, ledger.id, kind, base, now, device, [len(heights), total, len(sealing)]]
     put(encode_frame(codec.encode(head)))  # type: ignore[arg-type]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
 from tallystick.node import layout
@@ -73,20 +76,42 @@ def test_entries_that_say_something_are_found(kept: Kept) -> None:
     assert {entry.id for entry in kept.archive.entries_with(b"offer")} >= offers
 
 
-def test_a_page_that_is_gone_is_damage(kept: Kept) -> None:
-    """Nothing is taken for an entry that was never there."""
+@pytest.mark.parametrize(
+    ("change", "is_last_here"),
+    [
+        (None, False),
+        (lambda page: page[:-1], False),
+        (lambda page: [*page, page[0]], True),
+        (lambda page: 7, False),
+    ],
+    ids=["gone", "one too few", "one too many", "no page"],
+)
+def test_a_page_that_is_none_is_damage(
+    kept: Kept, change: Callable[[list[bytes]], object] | None, is_last_here: bool
+) -> None:
+    """Whichever way its entries are asked for: no other error, and nothing is taken for one that was never there."""
     store = MemoryStore()
     assert isinstance(kept.store, MemoryStore)
     store.restore(kept.store.image())
     height = kept.ledger.head.height
-    store.write([], [layout.page_key(layout.CONTENTS, height, 1)], sync=False)
+    key = layout.page_key(layout.CONTENTS, height, 1)
+    if change is None:
+        store.write([], [key], sync=False)
+    else:
+        store.write([(key, msgspec.msgpack.encode(change(kept.archive.page(height, 1))))], sync=False)
     archive = Archive(store)
     block = archive.block(height)
     assert block is not None
     assert archive.entry(block.entry_ids[15]) is not None
     with pytest.raises(StoreError, match=f"block {height}") as caught:
-        archive.entry(block.entry_ids[16])
+        list(archive.entries_of(height, block.entry_ids))
     assert caught.value.reason == StoreReason.DAMAGED
+    last = block.entry_ids[31]
+    if is_last_here:
+        assert archive.entry(last) is not None
+    else:
+        with pytest.raises(StoreError, match=f"block {height}"):
+            archive.entry(last)
 
 
 @pytest.mark.parametrize("form", [0, layout.FORMAT + 1])
